@@ -1,0 +1,1 @@
+"""The command line: the API's services from a terminal."""

@@ -1,0 +1,1 @@
+"""Connectors: code for one kind of system each, reached through the registry only."""

@@ -1,0 +1,140 @@
+"""The one root of all errors of habeas, each with its HTTP status and whether trying again can help.
+
+Messages say what, where and what would be right. They never hold a value of personal data: whoever
+raises names places (dataset, collection, field, line, column, key), not contents. The API edge turns
+these into `application/problem+json`, the flow turns them into a request's reason.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HabeasError(Exception):
+    """Root of all our errors. `code` is one snake_case word, stable, for programs."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.message}" if self.where else self.message]
+        if self.fix:
+            parts.append(self.fix)
+        return " – ".join(parts)
+
+
+class BadInput(HabeasError):
+    """The caller's input can't be read or is not allowed; nothing was written."""
+
+    status = 422
+    code = "bad_input"
+
+
+class BadSyntax(BadInput):
+    """The input is not well-formed JSON or YAML; `where` names line and column."""
+
+    status = 400
+    code = "bad_syntax"
+
+
+class Unauthorised(HabeasError):
+    """No valid token."""
+
+    status = 401
+    code = "unauthorised"
+
+
+class Forbidden(HabeasError):
+    """A valid caller without the scope this needs."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(HabeasError):
+    """The named thing does not exist."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(HabeasError):
+    """The thing exists but its state doesn't allow this."""
+
+    status = 409
+    code = "conflict"
+
+
+class Unavailable(HabeasError):
+    """Something of our own (database, disk, engine) is out of reach for now."""
+
+    status = 503
+    code = "unavailable"
+    retryable = True
+
+
+class SourceError(HabeasError):
+    """A connected system failed. Subclasses say how; the message never repeats the driver's text."""
+
+    status = 502
+    code = "source_failed"
+    retryable = True
+
+
+class SourceUnreachable(SourceError):
+    """The system can't be reached or the link was lost."""
+
+    code = "unreachable"
+
+
+class SourceTimeout(SourceError):
+    """A statement or lock ran into its time limit."""
+
+    code = "timeout"
+
+
+class SourceDenied(SourceError):
+    """Wrong credentials, or a privilege is missing. Trying again without a change can't help."""
+
+    code = "denied"
+    retryable = False
+
+
+class SchemaChanged(SourceError):
+    """The live schema is not the one the plan was made for; plan again."""
+
+    code = "drift"
+
+
+class Refused(HabeasError):
+    """The request can't be answered as asked, found before the first write.
+
+    `cause` is one snake_case word (`no_key`, `read_only`, `missing_table`, …), `where` the address.
+    """
+
+    status = 422
+    code = "refused"
+
+    def __init__(self, message: str, *, cause: str, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(message, where=where, fix=fix)
+        self.cause = cause
+
+
+class Incomplete(HabeasError):
+    """An erasure stopped after its first write, or data was still there when verified. Retry repeats nothing done."""
+
+    code = "incomplete"
+    retryable = True
+
+
+class Fenced(HabeasError):
+    """This attempt's epoch is no longer the current one: another attempt owns the work. Stop at once."""
+
+    code = "fenced"

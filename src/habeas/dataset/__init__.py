@@ -1,0 +1,1 @@
+"""Datasets: annotated schemas of connected systems. Pure: text in, values and problems out."""

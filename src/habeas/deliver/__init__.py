@@ -1,0 +1,1 @@
+"""Packages: their formats, sealing and destinations."""

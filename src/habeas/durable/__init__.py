@@ -1,0 +1,1 @@
+"""The port to the durable engine, its adapter, leases and take-over."""

@@ -1,0 +1,1 @@
+"""Runs a plan: access, freeze, mask, verify, receipt."""

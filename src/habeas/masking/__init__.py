@@ -1,0 +1,1 @@
+"""Masking strategies and their registry. Pure: secrets and keys are arguments."""

@@ -1,0 +1,1 @@
+"""One file per masking strategy, discovered by habeas.masking.registry."""

@@ -1,0 +1,1 @@
+"""The compiler: datasets and a policy in, a frozen plan out. Pure."""

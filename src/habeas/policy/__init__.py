@@ -1,0 +1,1 @@
+"""Policies, rules, targets, and the fields they select. Pure."""

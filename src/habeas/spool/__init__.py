@@ -1,0 +1,1 @@
+"""Sealed frames of rows and keys of a running cohort."""

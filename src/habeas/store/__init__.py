@@ -1,0 +1,1 @@
+"""Our own database: tables, sessions, sealed columns, one file of queries per noun."""
