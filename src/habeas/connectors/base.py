@@ -1,0 +1,221 @@
+"""What a connector is: the contract between the engine and one kind of system.
+
+A connector is handed steps and links of a plan, never a policy, and knows no masking strategy: masks
+reach it as expressions or as values. It owns its driver, its dialect and its sessions. A `Reader` is one
+snapshot of one store in which a segment's traversal runs, set-based; a `Writer` is a session for chunked
+writes. Neither is safe for use by two threads. All raise `SourceError`s that never repeat driver text.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import msgspec
+from pydantic import BaseModel
+
+from habeas.core.schema import StoreSchema, TableName
+from habeas.plan.model import Link, Plan, Segment, Standing, Step
+
+Secrets = Mapping[int, Mapping[str, str]]
+"""Per member of the cohort: a mask's secrets by name (`<prefix>.salt`)."""
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What a kind of system can do. Code asks this, never the kind's name."""
+
+    reads: bool = True
+    masks: bool = True
+    deletes: bool = True
+    introspects: bool = True
+    snapshot: bool = True  # a segment reads one moment
+    pushes_masks: bool = True  # compiles expressions
+    schemas: bool = True  # tables live in named schemas
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """What a test of the connection found. `code` is one word when not ok: `unreachable`, `denied`, …"""
+
+    ok: bool
+    code: str | None = None
+    message: str = ""
+    version: str = ""
+    temp_tables: bool = True
+
+
+class SeedValue(NamedTuple):
+    """A verified or vouched identity of one member. `canonical` is its comparable form."""
+
+    member: int
+    kind: str
+    given: str
+    canonical: str
+
+
+class Landing(NamedTuple):
+    """Values that leave a source row for a link. `exclusive`: no row that isn't the subject's points with
+    the same values, as far as the source's store can tell.
+    """
+
+    member: int
+    standing: Standing
+    exclusive: bool
+    values: tuple[Any, ...]
+
+
+class RowBatch(NamedTuple):
+    """Rows in the column order asked for, with whose each is. The lists have one length."""
+
+    members: Sequence[int]
+    standings: Sequence[int]
+    rows: Sequence[tuple[Any, ...]]
+
+
+class FrozenChunk(msgspec.Struct):
+    """Rows of one step that an erasure will touch, by key, column-wise; the unit of writing.
+
+    `keys[c][r]` is key column c of row r; rows are in key order and no row is in two chunks of a step.
+    `owners[r]` is the lowest member; `others` lists all owners of rows that several members own.
+    `digests[r]` is the keyed digest of the row's targeted values. `masked[i][r]` is the value that mask i
+    writes, None as a list where the mask is constant. `current` (computed masks only) holds present
+    values as canonical text between reading and computing; it is never stored.
+    """
+
+    step: int
+    number: int
+    keys: list[list[Any]]
+    owners: list[int]
+    others: dict[int, list[int]]
+    digests: list[bytes]
+    masked: list[list[Any] | None]
+    current: dict[int, list[str | None]] | None = None
+    joint: bool = False  # rows of several members: written last
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+
+class Verified(NamedTuple):
+    """What a re-scan of a chunk found: row positions by state. Masked rows are those in none of the lists."""
+
+    vanished: list[int]  # no row has this key any more
+    untouched: list[int]  # the frozen digest still matches
+    changed: list[int]  # neither the frozen value nor the mask
+
+
+class Statement(NamedTuple):
+    """One compiled statement of a segment, for explain and preview. Parameters are named, never valued."""
+
+    address: str
+    purpose: Literal["seed", "follow", "rows", "freeze", "mask", "delete", "verify"]
+    text: str
+
+
+Fence = Callable[[], None]
+"""Raises `Fenced` if this attempt no longer holds its epoch. Called before each write transaction."""
+
+
+class Reader(ABC):
+    """One snapshot of one store, in which the rows of a segment's steps are found and read."""
+
+    @abstractmethod
+    def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
+        """Find rows by identity; they become OWN. Matching follows each seed's `match` and `region`."""
+
+    @abstractmethod
+    def land(self, link: Link, landings: Iterable[Landing]) -> None:
+        """Take in values that another segment exported for this link; consumed in bounded batches."""
+
+    @abstractmethod
+    def load(self, chunk: FrozenChunk) -> None:
+        """Put frozen rows into the found set as OWN, by key, without looking for them anew."""
+
+    @abstractmethod
+    def traverse(self) -> int:
+        """Follow all links inside the segment, and landed ones, to the least fixpoint; rows added."""
+
+    @abstractmethod
+    def counts(self, step: Step) -> Mapping[tuple[int, Standing], int]:
+        """Found rows per member and standing."""
+
+    @abstractmethod
+    def rows(self, step: Step, columns: Sequence[str]) -> Iterator[RowBatch]:
+        """Stream found rows, all standings, ordered by member then key, each once per member."""
+
+    @abstractmethod
+    def departures(self, link: Link) -> Iterator[list[Landing]]:
+        """Stream the distinct values that leave this segment by a link."""
+
+    @abstractmethod
+    def freeze(self, step: Step, digest_key: bytes, secrets: Secrets, *, new_only: bool = False) -> Iterator[FrozenChunk]:
+        """Stream OWN rows as chunks with digests and masked or current values. `new_only`: not those loaded.
+
+        Joint rows come in chunks of their own.
+        """
+
+
+class Writer(ABC):
+    """Chunked writes to one store, each chunk one explicit transaction that repeats safely."""
+
+    @abstractmethod
+    def mask(self, step: Step, chunk: FrozenChunk) -> int:
+        """Write the masks to exactly the chunk's rows; returns rows found. Running twice writes the same."""
+
+    @abstractmethod
+    def delete(self, step: Step, chunk: FrozenChunk) -> int:
+        """Delete exactly the chunk's rows whose digest is still the frozen one; returns rows deleted."""
+
+    @abstractmethod
+    def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:
+        """Look at every row of the chunk again, in the store."""
+
+
+class Connector(ABC):
+    """One configured system. Safe to share between threads; readers and writers are not."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    category: ClassVar[Literal["database", "saas", "manual"]] = "database"
+    secrets_model: ClassVar[type[BaseModel]]
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    @abstractmethod
+    def __init__(self, secrets: BaseModel) -> None: ...
+
+    @abstractmethod
+    def check(self) -> CheckResult:
+        """Try to reach the system with the given credentials. Never raises for a system that is down."""
+
+    @abstractmethod
+    def introspect(self, schema: str | None = None) -> StoreSchema:
+        """All tables and views of one schema (None: the default one), with keys, types and privileges."""
+
+    @abstractmethod
+    def fingerprints(self, tables: Sequence[TableName]) -> Mapping[TableName, str]:
+        """Present fingerprints, cheaply; a table that is gone is absent from the answer."""
+
+    @abstractmethod
+    def reader(self, plan: Plan, segment: Segment, label: str) -> AbstractContextManager[Reader]:
+        """Open a snapshot for a segment. Raises SchemaChanged where a fingerprint differs from the plan's."""
+
+    @abstractmethod
+    def writer(self, label: str, fence: Fence) -> AbstractContextManager[Writer]:
+        """Open a write session. `label` names cohort and epoch to the store where it can show one."""
+
+    @abstractmethod
+    def end_sessions(self, prefix: str, keep: str) -> None:
+        """End or await write sessions of older attempts: label starts with `prefix` and isn't `keep`."""
+
+    @abstractmethod
+    def statements(self, plan: Plan, segment: Segment) -> Sequence[Statement]:
+        """The statements that a segment will run, compiled, without running anything."""
+
+    @abstractmethod
+    def identity(self) -> str:
+        """A comparable name of the system itself, without secrets, so that our own database is recognised."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all sessions; safe to call twice."""

@@ -1,0 +1,118 @@
+"""What introspection says of a live store: tables, columns, keys. Plain data; never reads a store itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class TypeFamily(StrEnum):
+    """Families of column types. Two ends of a reference must share one, else they compare as text."""
+
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIME = "time"
+    TIMESTAMP = "timestamp"
+    TIMESTAMP_TZ = "timestamp_tz"
+    INTERVAL = "interval"
+    UUID = "uuid"
+    BINARY = "binary"
+    JSON = "json"
+    ARRAY = "array"
+    ENUM = "enum"
+    OTHER = "other"
+
+
+class ColumnType(msgspec.Struct, frozen=True):
+    """A column's type: its family, the store's own spelling, and its limits.
+
+    `length` counts characters for text and bytes for binary; None is unlimited.
+    """
+
+    family: TypeFamily
+    native: str
+    length: int | None = None
+    values: tuple[str, ...] = ()  # of an enum
+
+
+class ColumnSchema(msgspec.Struct, frozen=True):
+    """One live column. `generated` columns can't be written; `default` says that one exists."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+    default: bool = False
+    generated: bool = False
+
+
+class ForeignKey(msgspec.Struct, frozen=True):
+    """A foreign key of the table that holds it. Actions are upper case: `NO ACTION`, `CASCADE`, …"""
+
+    columns: tuple[str, ...]
+    table: TableName
+    target_columns: tuple[str, ...]
+    on_delete: str = "NO ACTION"
+    on_update: str = "NO ACTION"
+    deferrable: bool = False
+
+
+class TableName(msgspec.Struct, frozen=True, order=True):
+    """A table's name in its store; `schema` None is the session's default schema."""
+
+    name: str
+    schema: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+class TableSchema(msgspec.Struct, frozen=True):
+    """One live table. `uniques` are unique keys whose columns are all NOT NULL or not (see columns).
+
+    `indexes` holds the leading column names of each plain (non-partial) index, the primary key's and
+    unique keys' included; an expression in an index appears as its text. `fingerprint` covers names,
+    types, nullability, keys and foreign keys, and is what a plan is pinned to.
+    """
+
+    table: TableName
+    columns: tuple[ColumnSchema, ...]
+    primary_key: tuple[str, ...] = ()
+    uniques: tuple[tuple[str, ...], ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    checks: tuple[str, ...] = ()
+    triggers: bool = False
+    is_view: bool = False
+    estimated_rows: int = 0
+    writable: bool = True  # the credentials may UPDATE it
+    deletable: bool = True  # the credentials may DELETE from it
+    fingerprint: str = ""
+
+    def column(self, name: str) -> ColumnSchema | None:
+        """The column of that exact name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def is_key(self, columns: frozenset[str]) -> bool:
+        """Whether these columns hold a whole primary or unique key, so that one value finds one row at most."""
+        keys = (self.primary_key, *self.uniques)
+        return any(key and columns.issuperset(key) for key in keys)
+
+
+class StoreSchema(msgspec.Struct, frozen=True):
+    """All introspected tables of one connection, in order of name."""
+
+    tables: tuple[TableSchema, ...]
+
+    def by_name(self) -> Mapping[TableName, TableSchema]:
+        """Tables by their name."""
+        return {table.table: table for table in self.tables}
+
+    def find(self, table: TableName) -> TableSchema | None:
+        """The table of that exact name, or None."""
+        return next((each for each in self.tables if each.table == table), None)

@@ -1,0 +1,260 @@
+"""The plan: a traversal compiled with a policy, frozen. Data only, with a JSON round trip and a digest.
+
+`explain` and `execute` read this very value, so that a preview is the execution, unexecuted. It holds
+identity kinds, never values, and no counts. Steps are in traversal order, sources before what they
+feed, except inside a loop; positions are the indices used everywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Literal
+
+import msgspec
+
+from habeas.core.expression import Expression
+from habeas.core.schema import ColumnType, TableName
+from habeas.dataset.model import IdentityMatch, Ownership
+
+Points = Literal["to_source", "to_target", "neither"]
+
+
+class Standing(IntEnum):
+    """Whose a row is, strongest first: the smallest number that any way of reaching it gives.
+
+    OWN: the subject's. SHARED: declared shared. SHARED_ROW: shared in fact. CONTEXT: declared context,
+    or pointed to by a row that isn't the subject's alone. PERSON: somebody else.
+    """
+
+    OWN = 1
+    SHARED = 2
+    SHARED_ROW = 3
+    CONTEXT = 4
+    PERSON = 5
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column that the plan reads, compares or writes."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+    identifying: bool = False  # withheld from rows that aren't the subject's own
+
+
+class Seed(msgspec.Struct, frozen=True):
+    """Rows of the step are found where `column` matches a given identity of `kind`."""
+
+    column: str
+    kind: str
+    match: IdentityMatch = "canonical"
+    region: str = "US"
+    indexed: bool = False  # whether an index serves the lookup
+
+
+class Rival(msgspec.Struct, frozen=True):
+    """A direct reference of the landing row to people, other than the one it was reached by.
+
+    If `columns` of the landing row point to an existing row of `people` (a step) that isn't the
+    subject's, the landing row has `standing` instead of OWN.
+    """
+
+    columns: tuple[str, ...]
+    people: int
+    people_columns: tuple[str, ...]
+    standing: Standing
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A followed reference: rows of the step whose `columns` equal `source_columns` of a source row.
+
+    Values match as a tuple; NULL never matches. `points` says which side holds the reference; `compare`
+    is `text` where the ends' type families differ. `id` is unique in the plan.
+    """
+
+    id: int
+    source: int
+    source_columns: tuple[str, ...]
+    columns: tuple[str, ...]
+    points: Points
+    ownership: Ownership = "auto"
+    compare: Literal["native", "text"] = "native"
+    rivals: tuple[Rival, ...] = ()
+    indexed: bool = True
+
+
+class Pointing(msgspec.Struct, frozen=True):
+    """A table whose rows point to rows of the step, in the same store: declared or a live foreign key.
+
+    A row of the step reached because the subject's row points to it is the subject's only if every
+    pointing row is the subject's. `step` is that table's step, None where no step holds it (its rows
+    are then nobody the plan knows, and hold the row back).
+    """
+
+    table: TableName
+    columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+    step: int | None = None
+
+
+class Output(msgspec.Struct, frozen=True):
+    """A field that access rules take. `path` is dotted; its first part is the column."""
+
+    path: str
+    rules: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    identifying: bool = False
+
+
+class Mask(msgspec.Struct, frozen=True):
+    """How one field of the step is made unreadable.
+
+    `form`: `constant` (the expression reads no column), `pushed` (an expression that reads the
+    column), `computed` (expression None: the strategy's Python function). `secret_prefix` is the name
+    under which the strategy's secrets are found. NULL stays NULL. `substituted` names why the policy's
+    strategy was replaced by the type's substitute, None if it wasn't.
+    """
+
+    field: str
+    rule: str
+    strategy: str
+    form: Literal["constant", "pushed", "computed"]
+    expression: Expression | None = None
+    configuration: Mapping[str, Any] = {}
+    categories: tuple[str, ...] = ()
+    length: int | None = None
+    substituted: str | None = None
+    per_row: bool = False  # the value is drawn per row key and needs a key
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A targeted field that stays by a declared rule, such as `key_kept`."""
+
+    field: str
+    reason: str
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One collection in the plan: how its rows are found, what is read and what is written."""
+
+    index: int
+    address: str  # dataset:collection
+    connection: str
+    table: TableName
+    fingerprint: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()  # () where no usable key exists; then the step can't be written
+    people: bool = False
+    seeds: tuple[Seed, ...] = ()
+    links: tuple[Link, ...] = ()
+    pointings: tuple[Pointing, ...] = ()
+    output: tuple[Output, ...] = ()
+    masks: tuple[Mask, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    delete: bool = False
+    write_rank: int = 0  # lower is written first; steps that hold identity or reference fields come last
+
+    @property
+    def writes(self) -> bool:
+        """Whether an erasure writes rows of this step."""
+        return bool(self.masks) or self.delete
+
+    def column(self, name: str) -> Column:
+        """The step's column of that name; KeyError if the plan doesn't use it."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """Steps of one connection that run as one, in one snapshot. Segments of one `loop` feed each other
+    and run in turn until none adds a row; None runs once.
+    """
+
+    connection: str
+    steps: tuple[int, ...]
+    loop: int | None = None
+
+
+class RuleOutput(msgspec.Struct, frozen=True):
+    """An access rule and the destination of its package."""
+
+    rule: str
+    storage: str
+
+
+class NotSearched(msgspec.Struct, frozen=True):
+    """A collection that an access leaves out, and why: `unreached`, `identity_absent`, `disabled`, `excluded`."""
+
+    address: str
+    reason: str
+    detail: str = ""
+
+
+class Caution(msgspec.Struct, frozen=True):
+    """Something a person should know before execution, such as a lookup that no index serves."""
+
+    address: str
+    code: str
+    message: str
+    fix: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A traversal compiled with a policy. Same input, same bytes, same digest."""
+
+    policy: str
+    policy_version: str
+    catalog_version: str
+    kinds: tuple[str, ...]
+    steps: tuple[Step, ...]
+    segments: tuple[Segment, ...]
+    outputs: tuple[RuleOutput, ...] = ()
+    not_searched: tuple[NotSearched, ...] = ()
+    warnings: tuple[Caution, ...] = ()
+    erases: bool = False
+    partial_identities: Literal["ask", "accept"] = "ask"
+    version: int = 1
+
+    @property
+    def accesses(self) -> bool:
+        """Whether a package is written."""
+        return bool(self.outputs)
+
+    def to_json(self) -> bytes:
+        """The canonical bytes of the plan: keys sorted, no spaces."""
+        return _ENCODER.encode(self)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Plan:
+        """Read what `to_json` wrote; raises msgspec.ValidationError for anything else."""
+        return _DECODER.decode(data)
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the canonical bytes; structure, versions and fingerprints, no values."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def exports(self, segment: Segment) -> tuple[Link, ...]:
+        """Links from a step of this segment to a step of another: their values leave the store."""
+        inside = set(segment.steps)
+        return tuple(
+            link
+            for step in self.steps
+            if step.index not in inside
+            for link in step.links
+            if link.source in inside
+        )
+
+    def imports(self, segment: Segment) -> tuple[Link, ...]:
+        """Links into this segment's steps from a step of another."""
+        inside = set(segment.steps)
+        return tuple(
+            link for index in segment.steps for link in self.steps[index].links if link.source not in inside
+        )
+
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+_DECODER = msgspec.json.Decoder(Plan)
