@@ -1,0 +1,153 @@
+"""The settings of an installation: one typed, frozen model with flat names. Pure but for reading its sources.
+
+Sources in order: the environment (`HABEAS_<FIELD>`), `habeas.toml`, the defaults. An unknown key in the file
+is refused with its line and the nearest right one; an unknown `HABEAS_*` variable is a warning, since other
+programs may share the prefix. Messages name settings, never their values: some are secrets. Nothing here
+opens a database, makes a directory or is read again after the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from habeas.core.errors import BadInput, BadSyntax
+
+PREFIX = "HABEAS_"
+CONFIG_FILE = "habeas.toml"
+
+# The command line's own variables: they say where and as whom it calls, and are no settings of a server.
+CLIENT_VARIABLES = frozenset({"HABEAS_CONFIG", "HABEAS_SERVER", "HABEAS_CLIENT_ID", "HABEAS_CLIENT_SECRET"})
+
+
+def default_data_dir() -> Path:
+    """The data directory when none is set: the user's own, independent of the working directory."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "habeas"
+
+
+class Settings(BaseSettings):
+    """All settings. Build it by `load_settings`; secrets never show in its repr."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    database_url: str | None = Field(default=None, repr=False)
+    oauth_root_client_id: str | None = None
+    oauth_root_client_secret: str | None = Field(default=None, repr=False)
+    app_encryption_key: str | None = Field(default=None, repr=False)
+    oauth_access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    phone_region: str = Field(default="US", pattern="^[A-Z]{2}$")
+    egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    spool_url: str | None = Field(default=None, repr=False)
+    spool_retention_days: int = Field(default=30, ge=0, le=3650)
+    require_manual_request_approval: bool = False
+    subject_identity_verification_required: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("log_level", "phone_region", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ValueError("give networks like 10.0.0.0/8, separated by commas")
+        return tuple(str(ipaddress.ip_network(str(part).strip())) for part in parts if str(part).strip())
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"(sqlite|postgresql|postgres)(\+\w+)?://", value):
+            raise ValueError("give postgresql://user@host/database or sqlite:///path")
+        return value
+
+
+def load_settings(config_file: Path | None = None) -> Settings:
+    """Read the settings: environment, then `config_file` (`habeas.toml` of the working directory if None and
+    present), then defaults. Raises BadSyntax or BadInput that name the file, line and setting, never a value.
+    """
+    file = config_file if config_file is not None else _default_file()
+    document = _read_file(file) if file is not None else {}
+    given = {name.upper() for name, value in os.environ.items() if value}
+    try:
+        return Settings(**{key: value for key, value in document.items() if PREFIX + key.upper() not in given})
+    except ValidationError as problem:
+        raise _named(problem, document, given, file) from None
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """One warning for each `HABEAS_*` variable that is no setting, with the nearest right one. Sorted."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [f"{name} is no setting of habeas and has no effect{_nearest(name.upper(), known)}" for name in unknown]
+
+
+def _default_file() -> Path | None:
+    named = os.environ.get("HABEAS_CONFIG")
+    if named:
+        return Path(named)
+    return Path(CONFIG_FILE) if Path(CONFIG_FILE).is_file() else None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as problem:
+        raise BadInput(f"can't be read ({problem.strerror})", where=str(file)) from None
+    except UnicodeDecodeError:
+        raise BadSyntax("is not UTF-8 text", where=str(file)) from None
+    except tomllib.TOMLDecodeError as problem:
+        raise BadSyntax(f"is not TOML ({_position(problem)})", where=str(file)) from None
+    for key in document:
+        if key not in Settings.model_fields:
+            where = f"{file}:{_line_of(text, key)}"
+            fix = _nearest(key, Settings.model_fields).lstrip("; ") or "the settings are listed in docs/settings.md"
+            raise BadInput(f"unknown setting {key!r}", where=where, fix=fix)
+    return document
+
+
+def _line_of(text: str, key: str) -> int:
+    pattern = re.compile(rf"""[ \t]*\[*[ \t]*["']?{re.escape(key)}["']?[ \t]*[=.\]]""")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _position(problem: tomllib.TOMLDecodeError) -> str:
+    """Line and column alone: the parser's message may quote the file, which may hold secrets."""
+    match = re.search(r"\(at (.*)\)\s*$", str(problem))
+    return match.group(1) if match else "syntax"
+
+
+def _nearest(key: str, known: Mapping[str, object] | frozenset[str] | set[str]) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _named(problem: ValidationError, document: dict[str, Any], given: set[str], file: Path | None) -> BadInput:
+    error = problem.errors(include_input=False, include_url=False, include_context=False)[0]
+    name = str(error["loc"][0])
+    from_file = name in document and PREFIX + name.upper() not in given
+    where = f"{file}: {name}" if from_file else PREFIX + name.upper()
+    return BadInput(error["msg"].removeprefix("Value error, "), where=where)
