@@ -1,0 +1,328 @@
+"""Connections and transactions of our own database, on SQLite and PostgreSQL alike.
+
+A database that is locked or gone is waited for a bounded time, then it is `Unavailable`. No driver text
+leaves here: it can hold values. Never knows a table; `store` modules take the connection it gives.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from habeas.core.errors import BadInput, Conflict, HabeasError, Unavailable
+
+Dialect = Literal["sqlite", "postgresql"]
+Begins = Literal["engine", "driver"]
+
+WAIT_SECONDS = 10.0
+OLDEST_SQLITE = (3, 42)  # unixepoch('subsec'), which the durable engine's clock needs
+
+_READS = "habeas_reads"
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)  # between attempts to connect; the last one repeats
+
+# SQLSTATE classes and codes that pass by themselves: connection, resources, operator, lock, deadlock, serialisation
+_PASSING = ("08", "53", "57P", "57014", "55P03", "40")
+_PASSING_SQLITE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL")
+
+# What a PostgreSQL server says, in a text without code, before it lets anybody in; waiting doesn't help.
+_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+
+
+def new_id(prefix: str) -> str:
+    """`<prefix>_<uuid4>`, the form of all our ids."""
+    return f"{prefix}_{uuid.uuid4()}"
+
+
+def default_url(data_dir: Path) -> str:
+    """The URL of the SQLite database that a data directory holds."""
+    return f"sqlite:///{data_dir / 'habeas.sqlite'}"
+
+
+class Database:
+    """Our own database. Safe to share between threads; each transaction has a connection of its own."""
+
+    def __init__(self, engine: Engine, path: Path | None, wait_seconds: float) -> None:
+        self._engine = engine
+        self._path = path
+        self._wait = wait_seconds
+        # SQLite has one writer: threads queue here in turn instead of polling the file's lock.
+        self._writer: threading.Lock | None = threading.Lock() if path else None
+        self._reads = engine.execution_options(
+            **{_READS: True},
+            **({} if path else {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}),
+        )
+
+    @classmethod
+    def open(cls, url: str, *, wait_seconds: float = WAIT_SECONDS) -> Database:
+        """Prepare `sqlite:///PATH` (the file is made, mode 0600) or `postgresql://…`; connects at first use.
+
+        Raises BadInput for another kind of URL, Unavailable where SQLite is too old or its file can't be made.
+        """
+        try:
+            parsed = make_url(url)
+        except exc.ArgumentError:
+            raise _bad_url() from None
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            path = _sqlite_path(parsed)
+            return cls(sqlite_engine(path, synchronous="FULL", wait_seconds=wait_seconds), path, wait_seconds)
+        if backend in ("postgresql", "postgres"):
+            return cls(_postgresql_engine(parsed, wait_seconds), None, wait_seconds)
+        raise _bad_url()
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which of the two it is."""
+        return "sqlite" if self._path else "postgresql"
+
+    @property
+    def url(self) -> str:
+        """The URL with its password, for what needs connections of its own; never for a log."""
+        if self._path:
+            return f"sqlite:///{self._path}"
+        return self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction: commits at the end, rolls back on any error.
+
+        SQLite takes its write lock at the start, so what is read in it can't change before it is written.
+        Raises Unavailable where the database can't be had within the wait, Conflict where a unique or
+        foreign key is violated.
+        """
+        with self._turn(), self._transaction(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction that sees one moment. Raises Unavailable as `begin` does."""
+        with self._transaction(self._reads) as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the tables to this version; safe to call again and from several processes at once.
+
+        Raises BadInput where the database was made by a newer version.
+        """
+        from habeas.migrations import upgrade  # brings Alembic, which only a start with work to do needs
+
+        upgrade(self)
+
+    def close(self) -> None:
+        """Close idle connections; safe to call twice."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=self._wait):
+            raise _unavailable("locked by another writer", self._wait)
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        connection = self._connect(engine)
+        try:
+            with connection.begin():
+                yield connection
+        except exc.DBAPIError as error:
+            raise translated(error) from None
+        finally:
+            connection.close()
+
+    def _connect(self, engine: Engine) -> Connection:
+        deadline = time.monotonic() + self._wait
+        attempt = 0
+        while True:
+            try:
+                return self._checked(engine.connect())
+            except (exc.DBAPIError, exc.TimeoutError) as error:
+                problem = translated(error)
+            except Unavailable as error:
+                problem = error
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            attempt += 1
+            if not problem.retryable or time.monotonic() + pause > deadline:
+                raise problem from None
+            time.sleep(pause)
+
+    def _checked(self, connection: Connection) -> Connection:
+        """The connection, unless its SQLite file was moved away or replaced: what is written would be lost."""
+        if self._path is None:
+            return connection
+        opened = connection.info.get("file")
+        present = _file_identity(self._path)
+        if opened == present:
+            return connection
+        connection.invalidate()
+        connection.close()
+        raise _unavailable("gone from its place" if present is None else "replaced by another file", self._wait)
+
+
+def sqlite_engine(
+    path: Path, *, synchronous: Literal["FULL", "NORMAL"], wait_seconds: float, begins: Begins = "engine"
+) -> Engine:
+    """An engine on a SQLite file with our pragmas: WAL, foreign keys, a busy timeout. Makes the file (0600)
+    and its directory. Transactions are IMMEDIATE (reads of a `Database` aside); `begins: driver` leaves their
+    start to the driver, for a library that says BEGIN itself.
+    """
+    driver = _sqlite_driver()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise Unavailable(
+            f"can't be opened: {error.strerror}", where=str(path), fix="check the data directory"
+        ) from None
+    source = f"file:{quote(str(path.absolute()))}?mode=rw"  # rw: never makes a new, empty file by itself
+
+    isolation = None if begins == "engine" else "IMMEDIATE"
+
+    def connect() -> Any:  # DB-API connections have no common type
+        return driver.connect(
+            source, uri=True, timeout=wait_seconds, check_same_thread=False, isolation_level=isolation
+        )
+
+    engine = sa.create_engine(
+        "sqlite+pysqlite://",
+        module=driver,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=5,
+        max_overflow=20,
+        pool_timeout=wait_seconds,
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _sqlite_connected(path, synchronous))
+    if begins == "engine":
+        event.listen(engine, "begin", _sqlite_begin)
+    return engine
+
+
+def _sqlite_connected(path: Path, synchronous: str) -> Callable[[Any, ConnectionPoolEntry], None]:
+    def connected(connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = _file_identity(path)
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return connected
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    reads = connection.get_execution_options().get(_READS, False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _sqlite_driver() -> Any:
+    try:
+        from pysqlite3 import dbapi2 as driver  # type: ignore[import-untyped]
+    except ImportError:
+        import sqlite3 as driver
+    if driver.sqlite_version_info < OLDEST_SQLITE:
+        raise Unavailable(
+            f"SQLite {driver.sqlite_version} is too old, 3.42 is needed",
+            where="database",
+            fix="install pysqlite3-binary, use a newer Python, or set HABEAS_DATABASE_URL to a PostgreSQL database",
+        )
+    return driver
+
+
+def _sqlite_path(url: URL) -> Path:
+    if not url.database or url.database == ":memory:":
+        raise BadInput("a database in memory loses every request", where="database_url", fix="name a file")
+    return Path(url.database)
+
+
+def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=5,
+        max_overflow=15,
+        pool_timeout=wait_seconds,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": max(1, round(wait_seconds)),
+            "application_name": "habeas",
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": round(wait_seconds * 1000),
+        },
+    )
+    milliseconds = round(wait_seconds * 1000)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _entry: ConnectionPoolEntry) -> None:
+        connection.execute(f"SET lock_timeout = {milliseconds}; SET idle_in_transaction_session_timeout = '60s'")
+        connection.commit()
+
+    return engine
+
+
+def translated(error: exc.SQLAlchemyError) -> HabeasError:
+    """Our error for a driver's, without its text, which can hold values of rows."""
+    if isinstance(error, exc.TimeoutError):
+        return Unavailable("all connections are in use", where="database", fix="try again")
+    if not isinstance(error, exc.DBAPIError):
+        return HabeasError(f"failed with {type(error).__name__}", where="database")
+    code = _code(error)
+    if isinstance(error, exc.IntegrityError):
+        return Conflict(
+            "a value that must be unique exists already, or something named does not exist", where="database"
+        )
+    unreached = code is None and isinstance(error, exc.OperationalError)
+    if unreached and any(sign in str(error.orig) for sign in _REFUSALS):
+        return BadInput("the server refuses this user, password or database", where="database_url")
+    if error.connection_invalidated or unreached or (code or "").startswith(_PASSING + _PASSING_SQLITE):
+        return _unavailable(f"not to be had now ({code or 'no connection'})")
+    # The statement holds placeholders, never values.
+    name = code or type(error.orig).__name__
+    return HabeasError(f"failed with {name} in: {(error.statement or '')[:200]}", where="database")
+
+
+def _code(error: exc.DBAPIError) -> str | None:
+    """The driver's stable name of what went wrong; None where the server was never reached."""
+    for name in ("sqlstate", "sqlite_errorname"):
+        code = getattr(error.orig, name, None)
+        if isinstance(code, str):
+            return code
+    return None
+
+
+def _unavailable(problem: str, waited: float | None = None) -> Unavailable:
+    after = f", after {waited:g} s" if waited is not None else ""
+    return Unavailable(f"is {problem}{after}", where="database", fix="nothing was written; try again")
+
+
+def _bad_url() -> BadInput:
+    return BadInput(
+        "is not a database habeas can use",
+        where="database_url",
+        fix="write postgresql://user@host/database or sqlite:///path/to/file",
+    )
