@@ -85,3 +85,19 @@ def cases_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real cases are not at {folder}; set HABEAS_CASES")
     return folder
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With HABEAS_NO_SKIPS (as `.ci/run` sets it) a skip fails the run, unless its reason begins with `n/a: `."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("HABEAS_NO_SKIPS") or reporter is None:
+        return
+    skipped = reporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    unexpected = sorted({reason for reason in reasons if not reason.removeprefix("Skipped: ").startswith("n/a: ")})
+    if unexpected:
+        reporter.write_line("")
+        for reason in unexpected:
+            reporter.write_line(f"not expected here: {reason}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,60 @@
+# habeas: what a fresh machine needs is Python >= 3.11 and make. PostgreSQL (and MariaDB) for the tests: see .ci/run.
+#
+#   make demo     a small invented company, a person's request answered from end to end   (< 60 s cold, < 10 s again)
+#   make test     everything: style, types, import contracts, units, properties, real servers, kills
+#   make lint     ruff, mypy, import contracts only
+#   make bench-X  one claim of docs/benchmarks.md, X = the name of a file in bench/
+#
+# Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
+#   tests/quality 90 s · core, dataset, policy, plan, masking, spool, deliver 90 s · store, durable 90 s
+#   connectors 120 s · api, cli, demo 120 s · requests, execute, cases 180 s · kills and take-over 210 s
+# `make test T=tests/plan` runs one part; WORKERS=0 runs in this process.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+T ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "habeas needs Python 3.11 or newer; say which: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV) …" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.run | $(BIN)/python
+	@echo "adding what the tests need …" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run
+	@$(BIN)/habeas demo
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(T)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench
+
+bench-%: $(VENV)/.test bench/%.py
+	$(BIN)/python bench/$*.py
+
+clean:
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
