@@ -214,6 +214,7 @@ privacy_request = Table(
     Column("member", Integer),  # index in the cohort
     Column("package", JSON),  # [{storage, location, digest, size}]
     Column("attempt", Integer, nullable=False, default=0),
+    Column("earlier", JSON),  # [[cohort_id, member]] of former attempts, oldest first
     Index("ix_privacy_request_stage", "stage", "created_at"),
     Index("ix_privacy_request_status", "status", "created_at"),
     Index("ix_privacy_request_created", "created_at", "id"),
