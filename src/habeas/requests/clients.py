@@ -1,0 +1,320 @@
+"""OAuth clients, their access tokens, and who is calling: the actor.
+
+Client credentials only. A token is a signed JWT that names a row; the row decides, so that revoking is
+immediate. Scopes only narrow: nobody gives away a scope that he doesn't hold. Secrets are random, shown
+once and kept as SHA-256 digests. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from habeas.core.clock import Clock
+from habeas.core.errors import BadInput, Forbidden, NotFound, Unauthorised
+from habeas.core.settings import Settings
+from habeas.requests.bulk import Page
+from habeas.requests.means import Means
+from habeas.store import audit
+from habeas.store import clients as store
+from habeas.store.session import Database
+
+
+def _scopes() -> tuple[str, ...]:
+    crud = ("create_or_update", "read", "delete")
+    verbs: dict[str, tuple[str, ...]] = {
+        "client": ("create", "update", "read", "delete"),
+        "config": ("read",),
+        "connection": (*crud, "authorize", "instantiate"),
+        "connection_type": ("read",),
+        "consent": ("read",),
+        "dataset": crud,
+        "email": crud,
+        "encryption": ("exec",),
+        "execution": ("read", "update"),
+        "masking": ("exec",),
+        "policy": crud,
+        "privacy-request": ("create", "read", "delete", "resume", "review", "upload_data", "view_data", "download"),
+        "receipt": ("read",),
+        "rule": crud,
+        "saas_config": crud,
+        "scope": ("read",),
+        "storage": crud,
+        "user": ("create", "update", "read", "delete", "reset-password"),
+        "user-permission": ("create", "update", "read"),
+        "webhook": crud,
+    }
+    return tuple(sorted(f"{noun}:{verb}" for noun, words in verbs.items() for verb in words))
+
+
+SCOPES = _scopes()
+"""All scopes, sorted: fidesops' 49 and ours in the same form."""
+
+EVERY_SCOPE = "*"  # stored for the root client, so that it holds what later versions add
+
+_TOKEN_KEY = "access-token"  # noqa: S105 – the name of a purpose, not a secret
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who is calling: a client and what it may do in this call. `PUBLIC` is public intake."""
+
+    client_id: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raises Forbidden without that scope."""
+        if scope not in self.scopes:
+            raise Forbidden("Not Authorized for this action", fix=f"the token needs the scope {scope}")
+
+
+PUBLIC = Actor("", frozenset())
+
+
+@dataclass(frozen=True)
+class RootClient:
+    """The root client; `secret` only when it was made by this very call."""
+
+    client_id: str
+    secret: str | None
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """A new access token."""
+
+    access_token: str
+    expires_in: int
+    scopes: tuple[str, ...]
+
+
+def open_root_client(database: Database, clock: Clock, settings: Settings) -> RootClient:
+    """Make the root client known: the one of the settings, else one made once. Safe to call at every start.
+
+    Settings win: a root client made or set before is then removed. Raises BadInput if only one of id and
+    secret is set.
+    """
+    given_id, given_secret = settings.oauth_root_client_id, settings.oauth_root_client_secret
+    if bool(given_id) != bool(given_secret):
+        raise BadInput("one is set without the other", where="oauth_root_client_id, oauth_root_client_secret", fix="set both")
+    with database.begin() as connection:
+        known = store.find_root(connection)
+        if given_id is None or given_secret is None:
+            if known is not None:
+                return RootClient(known.id, None)
+            secret = new_secret()
+            row = store.ClientRow(uuid4().hex, _digest(secret), (EVERY_SCOPE,), store.ROOT)
+            store.insert_client(connection, row, clock.now())
+            return RootClient(row.id, secret)
+        if known is not None and known.id == given_id and known.secret_digest != _digest(given_secret):
+            store.set_secret(connection, given_id, _digest(given_secret), clock.now())
+        elif known is None or known.id != given_id:
+            for old in {given_id, known.id if known else given_id}:
+                store.delete_client(connection, old)
+            row = store.ClientRow(given_id, _digest(given_secret), (EVERY_SCOPE,), store.ROOT)
+            store.insert_client(connection, row, clock.now())
+        return RootClient(given_id, None)
+
+
+def issue_token(means: Means, client_id: str, client_secret: str, scope: str | None = None) -> IssuedToken:
+    """A token for a client that proves its secret; `scope` (words) narrows it to a part of the client's scopes.
+
+    Raises Unauthorised for a wrong id or secret, without saying which; BadInput for scopes it doesn't hold.
+    """
+    with means.database.read() as connection:
+        row = store.find_client(connection, client_id)
+    known = row.secret_digest if row is not None else _digest("")
+    if not hmac.compare_digest(known, _digest(client_secret)) or row is None:
+        raise Unauthorised("Authentication Failure", fix="check client_id and client_secret")
+    scopes = row.scopes
+    if scope and scope.split():
+        wanted = tuple(dict.fromkeys(scope.split()))
+        if not set(wanted) <= _held(row.scopes):
+            raise BadInput("names scopes that this client doesn't hold", where="scope", fix="ask for a part of its scopes")
+        scopes = wanted
+    return _issue(means, client_id, scopes)
+
+
+def issue_local_token(means: Means) -> IssuedToken:
+    """A root token for the operator at this data directory: who can open it holds every key anyway."""
+    with means.database.read() as connection:
+        root = store.find_root(connection)
+    if root is None:
+        raise NotFound("there is no root client yet", fix="start habeas serve once")
+    return _issue(means, root.id, root.scopes)
+
+
+def _issue(means: Means, client_id: str, scopes: tuple[str, ...]) -> IssuedToken:
+    from joserfc import jwt  # brings cryptography, which a start without a call doesn't need
+    from joserfc.jwk import OctKey
+
+    now = means.clock.now().replace(microsecond=0)
+    lifetime = timedelta(minutes=means.settings.oauth_access_token_expire_minutes)
+    token_id = str(uuid4())
+    claims = {"jti": token_id, "sub": client_id, "iat": int(now.timestamp()), "exp": int((now + lifetime).timestamp())}
+    text = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(means.vault.key(_TOKEN_KEY)))
+    with means.database.begin() as connection:
+        store.insert_token(connection, token_id, client_id, scopes, now, now + lifetime)
+    return IssuedToken(text, int(lifetime.total_seconds()), tuple(sorted(_held(scopes))))
+
+
+def resolve_token(means: Means, text: str) -> Actor:
+    """The actor of a token, with the scopes that both the token and its client hold now. One statement.
+
+    Raises Unauthorised for a token that isn't ours, has expired, was revoked, or whose client is gone.
+    """
+    token_id = _token_id(means, text)
+    if token_id is None:
+        raise Unauthorised("the token is not valid", fix="get a new one from POST /api/v1/oauth/token")
+    with means.database.read() as connection:
+        row = store.find_token(connection, token_id)
+    if row is None or row.revoked_at is not None or row.client_scopes is None:
+        raise Unauthorised("the token was revoked", fix="get a new one from POST /api/v1/oauth/token")
+    if row.expires_at <= means.clock.now():
+        raise Unauthorised("the token has expired", fix="get a new one from POST /api/v1/oauth/token")
+    return Actor(row.client_id, _held(row.scopes) & _held(row.client_scopes))
+
+
+def _token_id(means: Means, text: str) -> str | None:
+    """The row a token names if its signature is ours; whether it is still good is the row's to say."""
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import OctKey
+
+    try:
+        token = jwt.decode(text, OctKey.import_key(means.vault.key(_TOKEN_KEY)), algorithms=["HS256"])
+    except (JoseError, ValueError):
+        return None
+    token_id = token.claims.get("jti") if isinstance(token.claims, dict) else None
+    return token_id if isinstance(token_id, str) else None
+
+
+def authenticate(means: Means, client_id: str, client_secret: str) -> Actor:
+    """The client itself, by its secret. Raises Unauthorised."""
+    with means.database.read() as connection:
+        row = store.find_client(connection, client_id)
+    known = row.secret_digest if row is not None else _digest("")
+    if not hmac.compare_digest(known, _digest(client_secret)) or row is None:
+        raise Unauthorised("Authentication Failure", fix="check client_id and client_secret")
+    return Actor(row.id, _held(row.scopes))
+
+
+def revoke_token(means: Means, actor: Actor, text: str) -> None:
+    """Revoke a token of the actor's own, or any with `client:delete` (RFC 7009). Unknown tokens are no error.
+
+    Raises Forbidden for another client's token.
+    """
+    token_id = _token_id(means, text)
+    if token_id is None:
+        return
+    with means.database.begin() as connection:
+        row = store.find_token(connection, token_id)
+        if row is None:
+            return
+        if row.client_id != actor.client_id and "client:delete" not in actor.scopes:
+            raise Forbidden("the token was issued to another client")
+        if store.revoke_token(connection, token_id, means.clock.now()):
+            audit.append(connection, means.clock, actor.client_id, "token_revoked", token_id, None)
+
+
+def revoke_token_by_id(means: Means, actor: Actor, token_id: str) -> None:
+    """Revoke a listed token. Raises NotFound if there is none, or it was revoked before."""
+    with means.database.begin() as connection:
+        if not store.revoke_token(connection, token_id, means.clock.now()):
+            raise NotFound("no live token has this id", where="token_id")
+        audit.append(connection, means.clock, actor.client_id, "token_revoked", token_id, None)
+
+
+def list_tokens(means: Means, page: int, size: int) -> Page:
+    """Issued tokens, newest first; never the tokens themselves."""
+    with means.database.read() as connection:
+        rows, total = store.list_tokens(connection, offset=(page - 1) * size, limit=size)
+    items = [row | {"scopes": sorted(_held(row["scopes"]))} for row in rows]
+    return Page(items, total, page, size)
+
+
+def create_client(means: Means, actor: Actor, scopes: Sequence[str]) -> tuple[str, str]:
+    """A new client's id and secret; the secret is never shown again. Raises BadInput or Forbidden for scopes."""
+    wanted = check_scopes(actor, scopes)
+    secret = new_secret()
+    row = store.ClientRow(uuid4().hex, _digest(secret), wanted, actor.client_id)
+    with means.database.begin() as connection:
+        store.insert_client(connection, row, means.clock.now())
+        audit.append(connection, means.clock, actor.client_id, "client_created", row.id, {"scopes": list(wanted)})
+    return row.id, secret
+
+
+def delete_client(means: Means, actor: Actor, client_id: str) -> None:
+    """Remove a client; its tokens end at once. Nothing happens if there is none (fidesops).
+
+    Raises Forbidden for the root client, and for one that holds more than the actor.
+    """
+    with means.database.begin() as connection:
+        row = store.find_client(connection, client_id)
+        if row is None:
+            return
+        _check_reach(actor, row)
+        store.delete_client(connection, client_id)
+        audit.append(connection, means.clock, actor.client_id, "client_deleted", client_id, None)
+
+
+def read_scopes(means: Means, client_id: str) -> list[str]:
+    """A client's scopes, sorted; empty if there is no such client (fidesops)."""
+    with means.database.read() as connection:
+        row = store.find_client(connection, client_id)
+    return sorted(_held(row.scopes)) if row is not None else []
+
+
+def replace_scopes(means: Means, actor: Actor, client_id: str, scopes: Sequence[str]) -> None:
+    """Give a client other scopes; live tokens narrow at once. Nothing happens if there is none (fidesops).
+
+    Raises BadInput for unknown scopes, Forbidden for those the actor lacks, and for the root client.
+    """
+    wanted = check_scopes(actor, scopes)
+    with means.database.begin() as connection:
+        row = store.find_client(connection, client_id)
+        if row is None:
+            return
+        _check_reach(actor, row)
+        store.set_scopes(connection, client_id, wanted, means.clock.now())
+        audit.append(connection, means.clock, actor.client_id, "client_scopes", client_id, {"scopes": list(wanted)})
+
+
+def check_scopes(actor: Actor, scopes: Sequence[str]) -> tuple[str, ...]:
+    """The scopes sorted, each once. Raises BadInput for an unknown one, Forbidden for one the actor lacks."""
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown:
+        named = [scope for scope in unknown if re.fullmatch(r"[a-z_:-]{1,64}", scope)]
+        raise BadInput(f"unknown scope {', '.join(named)}", where="scopes", fix="GET /api/v1/oauth/scope lists them")
+    lacking = sorted(set(scopes) - actor.scopes)
+    if lacking:
+        raise Forbidden(f"you don't hold {', '.join(lacking)}", where="scopes", fix="scopes can only be narrowed")
+    return tuple(sorted(set(scopes)))
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return secrets.token_urlsafe(32)
+
+
+def _check_reach(actor: Actor, row: store.ClientRow) -> None:
+    if row.created_by == store.ROOT:
+        raise Forbidden("the root client is changed by settings only", fix="set HABEAS_OAUTH_ROOT_CLIENT_ID and _SECRET")
+    if not _held(row.scopes) <= actor.scopes:
+        raise Forbidden("this client holds scopes that you don't")
+
+
+def _held(scopes: Iterable[Any]) -> frozenset[str]:
+    found = frozenset(str(scope) for scope in scopes)
+    return frozenset(SCOPES) if EVERY_SCOPE in found else found & frozenset(SCOPES)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

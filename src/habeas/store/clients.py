@@ -1,0 +1,117 @@
+"""Queries on OAuth clients and their access tokens. Holds digests of secrets, never secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from habeas.store.tables import access_token, client
+
+ROOT = "root"  # in created_by: the installation's own client
+
+KEPT_AFTER_EXPIRY = timedelta(days=1)
+
+
+class ClientRow(NamedTuple):
+    """A client as stored."""
+
+    id: str
+    secret_digest: str
+    scopes: tuple[str, ...]
+    created_by: str | None
+
+
+class TokenRow(NamedTuple):
+    """A token with its client's present scopes, None if the client is gone."""
+
+    client_id: str
+    scopes: tuple[str, ...]
+    expires_at: datetime
+    revoked_at: datetime | None
+    client_scopes: tuple[str, ...] | None
+
+
+def find_client(connection: Connection, client_id: str) -> ClientRow | None:
+    """The client of that id."""
+    columns = (client.c.id, client.c.secret_digest, client.c.scopes, client.c.created_by)
+    row = connection.execute(select(*columns).where(client.c.id == client_id)).one_or_none()
+    return None if row is None else ClientRow(row.id, row.secret_digest, tuple(row.scopes), row.created_by)
+
+
+def find_root(connection: Connection) -> ClientRow | None:
+    """The installation's own client; the newest if there were several."""
+    columns = (client.c.id, client.c.secret_digest, client.c.scopes, client.c.created_by)
+    query = select(*columns).where(client.c.created_by == ROOT).order_by(client.c.created_at.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else ClientRow(row.id, row.secret_digest, tuple(row.scopes), row.created_by)
+
+
+def insert_client(connection: Connection, row: ClientRow, now: datetime) -> None:
+    """Add a client."""
+    values = {"id": row.id, "secret_digest": row.secret_digest, "scopes": list(row.scopes), "created_by": row.created_by}
+    connection.execute(insert(client).values(**values, created_at=now, updated_at=now))
+
+
+def set_scopes(connection: Connection, client_id: str, scopes: Sequence[str], now: datetime) -> bool:
+    """Replace a client's scopes; False if there is no such client."""
+    change = update(client).where(client.c.id == client_id).values(scopes=list(scopes), updated_at=now)
+    return connection.execute(change).rowcount == 1
+
+
+def set_secret(connection: Connection, client_id: str, secret_digest: str, now: datetime) -> None:
+    """Replace a client's secret; its tokens end with the old one."""
+    connection.execute(
+        update(client).where(client.c.id == client_id).values(secret_digest=secret_digest, updated_at=now)
+    )
+    connection.execute(delete(access_token).where(access_token.c.client_id == client_id))
+
+
+def delete_client(connection: Connection, client_id: str) -> bool:
+    """Remove a client with its tokens; False if there was none."""
+    connection.execute(delete(access_token).where(access_token.c.client_id == client_id))
+    return connection.execute(delete(client).where(client.c.id == client_id)).rowcount == 1
+
+
+def insert_token(
+    connection: Connection, token_id: str, client_id: str, scopes: Sequence[str], issued: datetime, expires: datetime
+) -> None:
+    """Record a token, and drop those that expired more than a day ago."""
+    connection.execute(delete(access_token).where(access_token.c.expires_at < issued - KEPT_AFTER_EXPIRY))
+    values = {"id": token_id, "client_id": client_id, "scopes": list(scopes)}
+    connection.execute(insert(access_token).values(**values, issued_at=issued, expires_at=expires))
+
+
+def find_token(connection: Connection, token_id: str) -> TokenRow | None:
+    """A token and its client, in one statement."""
+    joined = access_token.outerjoin(client, client.c.id == access_token.c.client_id)
+    columns = (
+        access_token.c.client_id,
+        access_token.c.scopes,
+        access_token.c.expires_at,
+        access_token.c.revoked_at,
+        client.c.id.label("known"),
+        client.c.scopes.label("client_scopes"),
+    )
+    query = select(*columns).select_from(joined).where(access_token.c.id == token_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    present = None if row.known is None else tuple(row.client_scopes)
+    return TokenRow(row.client_id, tuple(row.scopes), row.expires_at, row.revoked_at, present)
+
+
+def revoke_token(connection: Connection, token_id: str, now: datetime) -> bool:
+    """Revoke a token; False if there is none or it was revoked before."""
+    live = (access_token.c.id == token_id) & access_token.c.revoked_at.is_(None)
+    return connection.execute(update(access_token).where(live).values(revoked_at=now)).rowcount == 1
+
+
+def list_tokens(connection: Connection, *, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """Tokens not yet dropped, newest first, and how many there are."""
+    total = connection.execute(select(func.count()).select_from(access_token)).scalar_one()
+    order = (access_token.c.issued_at.desc(), access_token.c.id)
+    rows = connection.execute(select(access_token).order_by(*order).offset(offset).limit(limit)).mappings()
+    return [dict(row) for row in rows], total
