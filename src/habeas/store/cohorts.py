@@ -1,0 +1,79 @@
+"""Queries on cohorts: put in, take over under a new epoch, follow, end. Plain functions over a connection.
+
+Every write of a running attempt says which epoch it holds and learns whether it still does; `None` or False
+means another attempt owns the cohort. Never decides who may take over: leases and locks do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from habeas.store.tables import cohort
+
+
+def insert(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Put in a cohort; columns as in `tables.cohort`."""
+    connection.execute(sa.insert(cohort), row)
+
+
+def find(connection: Connection, cohort_id: str) -> dict[str, Any] | None:
+    """The cohort's row."""
+    row = connection.execute(sa.select(cohort).where(cohort.c.id == cohort_id)).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def take_epoch(connection: Connection, cohort_id: str, executor_id: str, now: datetime) -> dict[str, Any] | None:
+    """Begin an attempt: the next epoch, this executor. The row as it is then, None where the cohort has ended."""
+    taken = (
+        sa.update(cohort)
+        .where(cohort.c.id == cohort_id, cohort.c.finished_at.is_(None))
+        .values(epoch=cohort.c.epoch + 1, executor_id=executor_id, updated_at=now)
+        .returning(*cohort.c)
+    )
+    row = connection.execute(taken).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def present_epoch(connection: Connection, cohort_id: str) -> int | None:
+    """The epoch that now owns the cohort, for a fence; None for an unknown one."""
+    return connection.execute(sa.select(cohort.c.epoch).where(cohort.c.id == cohort_id)).scalar_one_or_none()
+
+
+def advance(connection: Connection, cohort_id: str, epoch: int, values: Mapping[str, Any], now: datetime) -> bool:
+    """Write stage, progress or the end, if the epoch still owns the cohort."""
+    mine = (cohort.c.id == cohort_id, cohort.c.epoch == epoch, cohort.c.finished_at.is_(None))
+    return connection.execute(sa.update(cohort).where(*mine).values(updated_at=now, **values)).rowcount == 1
+
+
+def unfinished(connection: Connection, executor_ids: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Cohorts that have not ended, oldest first: of these executors, or of all."""
+    found = sa.select(cohort.c.id, cohort.c.epoch, cohort.c.executor_id, cohort.c.stage, cohort.c.updated_at).where(
+        cohort.c.finished_at.is_(None)
+    )
+    if executor_ids is not None:
+        found = found.where(cohort.c.executor_id.in_(executor_ids))
+    ordered = found.order_by(cohort.c.created_at, cohort.c.id)
+    return [row._asdict() for row in connection.execute(ordered)]
+
+
+def hand_over(connection: Connection, cohort_id: str, old: str | None, new: str, now: datetime) -> bool:
+    """Give an unfinished cohort of one executor to another; False where somebody else was first."""
+    held = cohort.c.executor_id.is_(None) if old is None else cohort.c.executor_id == old
+    moved = sa.update(cohort).where(cohort.c.id == cohort_id, held, cohort.c.finished_at.is_(None))
+    return connection.execute(moved.values(executor_id=new, updated_at=now)).rowcount == 1
+
+
+def forget_data_key(connection: Connection, cohort_id: str) -> None:
+    """Destroy the spool's key: what its frames hold can't be read any more. Safe to call again."""
+    connection.execute(sa.update(cohort).where(cohort.c.id == cohort_id).values(sealed_data_key=None))
+
+
+def keys_to_purge(connection: Connection, finished_before: datetime) -> list[str]:
+    """Ended cohorts whose spool can still be read although its retention is over, oldest first."""
+    found = sa.select(cohort.c.id).where(cohort.c.sealed_data_key.is_not(None), cohort.c.finished_at < finished_before)
+    return list(connection.execute(found.order_by(cohort.c.finished_at)).scalars())

@@ -1,0 +1,71 @@
+"""Queries on privacy requests: put in, look up, move. Plain functions over a connection in a transaction.
+
+Which moves are legal is `requests.model`'s to say; here every move repeats in SQL what it expects to find,
+so that of two movers one fails. Sealed columns are passed through, never opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from habeas.store.tables import idempotency, provided_identity
+from habeas.store.tables import privacy_request as request
+
+Row = Mapping[str, Any]
+
+
+def insert_requests(connection: Connection, rows: Sequence[Row], identities: Sequence[Row]) -> None:
+    """Two statements, however many rows: the requests, and their identities' search indexes."""
+    connection.execute(sa.insert(request), list(rows))
+    connection.execute(sa.insert(provided_identity).inline(), list(identities))
+
+
+def find_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The rows of these ids, by id; unknown ids are absent."""
+    rows = connection.execute(sa.select(request).where(request.c.id.in_(ids)))
+    return {row.id: row._asdict() for row in rows}
+
+
+def move_request(connection: Connection, request_id: str, expected: Row, values: Row) -> bool:
+    """Write `values` if the row's columns still equal `expected`; whether it was so."""
+    guards = [request.c[name] == value for name, value in expected.items()]
+    done = connection.execute(sa.update(request).where(request.c.id == request_id, *guards).values(**values))
+    return done.rowcount == 1
+
+
+def move_members(connection: Connection, cohort_id: str, expected: Row, values: Row) -> int:
+    """Write `values` to every member of a cohort whose columns equal `expected`; how many there were.
+
+    Members that left the cohort (canceled, refused) have another status and are passed over.
+    """
+    guards = [request.c[name] == value for name, value in expected.items()]
+    done = connection.execute(sa.update(request).where(request.c.cohort_id == cohort_id, *guards).values(**values))
+    return done.rowcount
+
+
+def members_of(connection: Connection, cohort_id: str) -> list[dict[str, Any]]:
+    """All rows of a cohort in order of member, also of those that left it."""
+    found = sa.select(request).where(request.c.cohort_id == cohort_id).order_by(request.c.member)
+    return [row._asdict() for row in connection.execute(found)]
+
+
+def find_answer(connection: Connection, client_id: str, key: str) -> dict[str, Any] | None:
+    """What was answered under an idempotency key of a client: `body_digest` and `sealed_answer`."""
+    found = sa.select(idempotency).where(idempotency.c.client_id == client_id, idempotency.c.key == key)
+    row = connection.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def insert_answer(connection: Connection, row: Row) -> None:
+    """Keep the answer to an idempotency key; the database refuses a second one for the same key."""
+    connection.execute(sa.insert(idempotency), row)
+
+
+def drop_answers(connection: Connection, before: datetime) -> int:
+    """Forget answers older than a moment; how many."""
+    return connection.execute(sa.delete(idempotency).where(idempotency.c.created_at < before)).rowcount
