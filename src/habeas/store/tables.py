@@ -317,6 +317,7 @@ receipt = Table(
     Column("attempt", Integer, primary_key=True),
     Column("cohort_id", String(64), nullable=False),
     Column("position", Integer, nullable=False),  # leaf in the cohort's tree
+    Column("leaf", LargeBinary(32), nullable=False),  # its hash, so that a proof needs no other body
     Column("head", Integer, nullable=False, index=True),
     Column("body", Text, nullable=False),  # canonical JSON
     Column("created_at", UtcDateTime, nullable=False),
@@ -338,12 +339,14 @@ ledger = Table(  # what was erased, kept so that it can be erased again
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("cohort_id", String(64), nullable=False, index=True),
     Column("address", String(512), nullable=False, index=True),
+    Column("number", Integer, nullable=False),  # of the frozen chunk: a rerun writes it once
     Column("members", JSON),  # who owns the rows, packed
     Column("form", String(8), nullable=False),  # plain | hmac
     Column("keys", LargeBinary, nullable=False),  # packed keys, integers and UUIDs plain, others as HMAC
     Column("digests", LargeBinary, nullable=False),
     Column("size", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("cohort_id", "address", "number"),
 )
 
 executor = Table(  # leases; used on PostgreSQL

@@ -205,6 +205,7 @@ def _make_ledger() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("cohort_id", sa.String(length=64), nullable=False),
         sa.Column("address", sa.String(length=512), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("members", sa.JSON(), nullable=True),
         sa.Column("form", sa.String(length=8), nullable=False),
         sa.Column("keys", sa.LargeBinary(), nullable=False),
@@ -212,6 +213,7 @@ def _make_ledger() -> None:
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
+        sa.UniqueConstraint("cohort_id", "address", "number", name=op.f("uq_ledger_cohort_id_address_number")),
     )
     op.create_index(op.f("ix_ledger_address"), "ledger", ["address"], unique=False)
     op.create_index(op.f("ix_ledger_cohort_id"), "ledger", ["cohort_id"], unique=False)
@@ -300,6 +302,7 @@ def _make_privacy_request() -> None:
         sa.Column("member", sa.Integer(), nullable=True),
         sa.Column("package", sa.JSON(), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("earlier", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_privacy_request")),
     )
     op.create_index("ix_privacy_request_cohort", "privacy_request", ["cohort_id", "member"], unique=False)
@@ -316,6 +319,7 @@ def _make_receipt() -> None:
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("cohort_id", sa.String(length=64), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("leaf", sa.LargeBinary(length=32), nullable=False),
         sa.Column("head", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(), nullable=False),
