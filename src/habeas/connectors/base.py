@@ -164,8 +164,10 @@ class Writer(ABC):
         """Write the masks to exactly the chunk's rows; returns rows found. Running twice writes the same."""
 
     @abstractmethod
-    def delete(self, step: Step, chunk: FrozenChunk) -> int:
-        """Delete exactly the chunk's rows whose digest is still the frozen one; returns rows deleted."""
+    def delete(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> int:
+        """Delete exactly the chunk's rows whose digest, under the key they were frozen with, is still the
+        frozen one; returns rows deleted. Running twice deletes nothing more.
+        """
 
     @abstractmethod
     def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:

@@ -107,6 +107,13 @@ class SourceDenied(SourceError):
     retryable = False
 
 
+class SourceRejected(SourceError):
+    """The system refused a write by a rule of its own (constraint, trigger). The same write fails again."""
+
+    code = "rejected"
+    retryable = False
+
+
 class SchemaChanged(SourceError):
     """The live schema is not the one the plan was made for; plan again."""
 
