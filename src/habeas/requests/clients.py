@@ -128,11 +128,7 @@ def issue_token(means: Means, client_id: str, client_secret: str, scope: str | N
 
     Raises Unauthorised for a wrong id or secret, without saying which; BadInput for scopes it doesn't hold.
     """
-    with means.database.read() as connection:
-        row = store.find_client(connection, client_id)
-    known = row.secret_digest if row is not None else _digest("")
-    if not hmac.compare_digest(known, _digest(client_secret)) or row is None:
-        raise Unauthorised("Authentication Failure", fix="check client_id and client_secret")
+    row = _proven(means, client_id, client_secret)
     scopes = row.scopes
     if scope and scope.split():
         wanted = tuple(dict.fromkeys(scope.split()))
@@ -188,22 +184,29 @@ def _token_id(means: Means, text: str) -> str | None:
     from joserfc.errors import JoseError
     from joserfc.jwk import OctKey
 
-    try:
-        token = jwt.decode(text, OctKey.import_key(means.vault.key(_TOKEN_KEY)), algorithms=["HS256"])
-    except (JoseError, ValueError):
-        return None
-    token_id = token.claims.get("jti") if isinstance(token.claims, dict) else None
-    return token_id if isinstance(token_id, str) else None
+    for key in means.vault.keys(_TOKEN_KEY):
+        try:
+            token = jwt.decode(text, OctKey.import_key(key), algorithms=["HS256"])
+        except (JoseError, ValueError):
+            continue
+        token_id = token.claims.get("jti") if isinstance(token.claims, dict) else None
+        return token_id if isinstance(token_id, str) else None
+    return None
 
 
 def authenticate(means: Means, client_id: str, client_secret: str) -> Actor:
     """The client itself, by its secret. Raises Unauthorised."""
+    row = _proven(means, client_id, client_secret)
+    return Actor(row.id, _held(row.scopes))
+
+
+def _proven(means: Means, client_id: str, client_secret: str) -> store.ClientRow:
     with means.database.read() as connection:
         row = store.find_client(connection, client_id)
     known = row.secret_digest if row is not None else _digest("")
     if not hmac.compare_digest(known, _digest(client_secret)) or row is None:
         raise Unauthorised("Authentication Failure", fix="check client_id and client_secret")
-    return Actor(row.id, _held(row.scopes))
+    return row
 
 
 def revoke_token(means: Means, actor: Actor, text: str) -> None:

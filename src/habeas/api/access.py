@@ -1,0 +1,177 @@
+"""Who may call a route: declared at the route by `needs(scope)`, enforced before the body is read.
+
+`GuardedRoute` finds the declaration in its own dependencies, resolves the Bearer token with one statement,
+and only then hands on a request whose JSON body is read strictly. A route without a declaration is open, and
+the tests list those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, HTTPException, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
+from fastapi.routing import APIRoute
+from fastapi.security import OAuth2
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from habeas.api.body import parse_json
+from habeas.api.limits import CallLimit
+from habeas.core.errors import BadInput, Unauthorised
+from habeas.requests.clients import PUBLIC, SCOPES, Actor, resolve_token
+from habeas.requests.installation import Installation
+
+MAX_BODY = 8 * 1024 * 1024
+FORM = "application/x-www-form-urlencoded"
+
+_scheme = OAuth2(
+    flows=OAuthFlows(
+        clientCredentials=OAuthFlowClientCredentials(
+            tokenUrl="/api/v1/oauth/token", scopes={scope: scope for scope in SCOPES}
+        )
+    ),
+    scheme_name="OAuth2ClientCredentials",
+    auto_error=False,
+)
+
+
+def _installation(request: Request) -> Installation:
+    installation: Installation = request.app.state.installation
+    return installation
+
+
+Here = Annotated[Installation, Depends(_installation)]
+"""The installation that serves the call."""
+
+
+async def _caller(request: Request, _: Annotated[str | None, Depends(_scheme)]) -> Actor:
+    actor: Actor = request.state.actor
+    return actor
+
+
+async def _caller_or_public(request: Request, _: Annotated[str | None, Depends(_scheme)]) -> Actor:
+    actor: Actor = request.state.actor
+    return actor
+
+
+def needs(scope: str) -> Any:  # noqa: ANN401 – FastAPI types its markers so
+    """The calling actor, who holds `scope`."""
+    return Security(_caller, scopes=[scope])
+
+
+def needs_unless_verifying(scope: str) -> Any:  # noqa: ANN401 – as above
+    """The calling actor, or `PUBLIC` for a call without a token where identities are verified first."""
+    return Security(_caller_or_public, scopes=[scope])
+
+
+class StrictRequest(Request):
+    """A request whose body is bounded and whose JSON is read by our own strict reader."""
+
+    async def body(self) -> bytes:
+        """The whole body; 413 beyond the bound."""
+        if not hasattr(self, "_body"):
+            declared = self.headers.get("content-length", "0")
+            if declared.isdigit() and int(declared) > MAX_BODY:
+                raise _too_large()
+            chunks = bytearray()
+            async for chunk in self.stream():
+                chunks += chunk
+                if len(chunks) > MAX_BODY:
+                    raise _too_large()
+            self._body = bytes(chunks)
+        return self._body
+
+    async def json(self) -> Any:  # noqa: ANN401 – what JSON can be
+        """The value of the body; raises BadSyntax with line and column."""
+        if not hasattr(self, "_json"):
+            self._json = parse_json(await self.body())
+        return self._json
+
+
+class GuardedRoute(APIRoute):
+    """A route that authorises its caller before it reads the body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler with the guard in front."""
+        handler = super().get_route_handler()
+        scope, public = declared_access(self.dependant)
+        takes_json = self.body_field is not None
+
+        async def guarded(request: Request) -> Response:
+            if scope is not None:
+                request.state.actor = await _authorise(request, scope, public)
+            if takes_json:
+                _check_media_type(request)
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return guarded
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a URL-encoded body. Raises BadInput for a field given twice (RFC 6749 §3.2)."""
+    if request.headers.get("content-type", FORM).partition(";")[0].strip().lower() != FORM:
+        raise HTTPException(415, f"Supported type: {FORM}")
+    text = (await request.body()).decode("utf-8", "replace")
+    pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=50)
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadInput("a field is given twice")
+    return fields
+
+
+Form = Annotated[dict[str, str], Depends(read_form)]
+"""The fields of a URL-encoded body; such a route documents its body itself."""
+
+
+def declared_access(dependant: Dependant) -> tuple[str | None, bool]:
+    """The scope that a route declares (None: open), and whether public intake may call it too."""
+    for each in _all(dependant):
+        if each.call in (_caller, _caller_or_public) and each.own_oauth_scopes:
+            return each.own_oauth_scopes[0], each.call is _caller_or_public
+    return None, False
+
+
+def _all(dependant: Dependant) -> Iterator[Dependant]:
+    for each in dependant.dependencies:
+        yield each
+        yield from _all(each)
+
+
+async def _authorise(request: Request, scope: str, public: bool) -> Actor:
+    installation = _installation(request)
+    token = bearer_token(request)
+    if token is None:
+        if public and installation.settings.subject_identity_verification_required:
+            limit: CallLimit = request.app.state.public_limit
+            limit.check((address(request),))
+            limit.count((address(request),))
+            return PUBLIC
+        raise Unauthorised("Not authenticated", fix="send Authorization: Bearer with a token from POST /api/v1/oauth/token")
+    actor = await run_in_threadpool(resolve_token, installation, token)
+    actor.require(scope)
+    return actor
+
+
+def _check_media_type(request: Request) -> None:
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise HTTPException(415, "Supported type: application/json")
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of the Authorization header, None without one or with another scheme."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def address(request: Request) -> str:
+    """The caller's address, as the server sees it after its trusted proxies."""
+    return request.client.host if request.client else "unknown"
+
+
+def _too_large() -> HTTPException:
+    return HTTPException(413, f"the body is larger than {MAX_BODY // 1024 // 1024} MiB")

@@ -1,0 +1,54 @@
+"""Types of fields that several request bodies share: bounded text without control characters, keys, categories."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from habeas.core.errors import BadInput
+from habeas.core.taxonomy import check_category
+from habeas.requests.bulk import KEY_PATTERN
+
+
+def _clean(text: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _clean_lines(text: str) -> str:
+    _clean(text.replace("\n", " ").replace("\r", " ").replace("\t", " "))
+    return text
+
+
+def _known_category(key: str) -> str:
+    try:
+        check_category(key)
+    except BadInput as problem:
+        raise ValueError(str(problem)) from None
+    return key
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), AfterValidator(_clean)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=KEY_PATTERN)]
+Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_clean_lines)]
+Category = Annotated[str, StringConstraints(max_length=255), AfterValidator(_known_category)]
+"""A data category, as written; former keys are taken, unknown ones refused with the nearest."""
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, so that a typing error can't pass unseen.
+
+    What an answer shows and nobody sets (`id`, `created_at`, …) is taken and ignored, so that an object that was
+    read can be sent back.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+def without_answer_fields(value: Any, *names: str) -> Any:  # noqa: ANN401 – a body before it is validated
+    """The body without the fields that only answers have."""
+    ignored = {"id", "created_at", "updated_at", *names}
+    return {key: each for key, each in value.items() if key not in ignored} if isinstance(value, dict) else value

@@ -1,0 +1,104 @@
+"""Secrets of connections: checked, sealed, and resolved where a connector is built.
+
+A value may be a reference, `env:NAME` or `file:PATH`; it is kept as a reference and read again each time a
+connector is built, so that rotating it needs no call. References to habeas' own secrets are refused: they
+would be sent to whatever server the connection names. No error repeats a value.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from habeas.connectors.base import Connector
+from habeas.connectors.registry import connector_class
+from habeas.core.errors import BadInput
+from habeas.core.settings import PREFIX
+from habeas.store.connections import ConnectionRow
+from habeas.store.secrets import Vault
+
+MAX_FILE = 64 * 1024
+
+_PURPOSE = "connection-secrets"
+
+
+def seal_secrets(vault: Vault, connection_id: str, given: Mapping[str, Any]) -> bytes:
+    """Secrets as they are stored, references unresolved."""
+    return vault.seal_json(_PURPOSE, dict(given), connection_id)
+
+
+def open_secrets(vault: Vault, row: ConnectionRow) -> dict[str, Any]:
+    """A connection's secrets as given, references unresolved; empty where none were set."""
+    if row.sealed_secrets is None:
+        return {}
+    opened = vault.open_json(_PURPOSE, row.sealed_secrets, row.id)
+    return dict(opened) if isinstance(opened, dict) else {}
+
+
+def connector_of(vault: Vault, data_dir: Path, row: ConnectionRow) -> Connector:
+    """A new connector for a stored connection; the caller closes it.
+
+    Raises BadInput for a kind that isn't installed, for secrets that are missing or no longer valid, and for a
+    reference that leads nowhere.
+    """
+    kind = connector_class(row.connection_type)
+    return kind(checked_secrets(kind, open_secrets(vault, row), data_dir))
+
+
+def checked_secrets(kind: type[Connector], given: Mapping[str, Any], data_dir: Path) -> BaseModel:
+    """The secrets of a kind with all references resolved. Raises BadInput naming fields, never values."""
+    resolved = {name: _resolved(name, value, data_dir) for name, value in given.items()}
+    try:
+        return kind.secrets_model.model_validate(resolved)
+    except ValidationError as problem:
+        faults = problem.errors(include_url=False, include_input=False, include_context=False)
+        told = "; ".join(_told(fault) for fault in faults)
+        known = ", ".join(kind.secrets_model.model_fields)
+        raise BadInput(f"{kind.label}: {told}", where="secrets", fix=f"the fields are {known}") from None
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _resolved(name: str, value: object, data_dir: Path) -> object:
+    if not isinstance(value, str):
+        return value
+    scheme, _, rest = value.partition(":")
+    if scheme == "env":
+        return _from_environment(name, rest)
+    if scheme == "file" and not rest.startswith("//"):
+        return _from_file(name, Path(rest), data_dir)
+    return value
+
+
+def _from_environment(name: str, variable: str) -> str:
+    if variable.upper().startswith(PREFIX):
+        raise BadInput("habeas' own settings can't be sent to another system", where=f"secrets.{name}")
+    found = os.environ.get(variable)
+    if found is None:
+        raise BadInput("the environment variable it names is not set for this process", where=f"secrets.{name}")
+    return found
+
+
+def _from_file(name: str, path: Path, data_dir: Path) -> str:
+    where = f"secrets.{name}"
+    if not path.is_absolute():
+        raise BadInput("the file it names must be an absolute path", where=where)
+    try:
+        real = path.resolve(strict=True)
+        if real.is_relative_to(data_dir.resolve()):
+            raise BadInput("files of habeas' own data directory can't be sent to another system", where=where)
+        if real.stat().st_size > MAX_FILE or not real.is_file():
+            raise BadInput(f"the file it names is no regular file of at most {MAX_FILE} bytes", where=where)
+        return real.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as problem:
+        raise BadInput(f"the file it names can't be read ({problem.strerror})", where=where) from None
+    except UnicodeDecodeError:
+        raise BadInput("the file it names is not UTF-8 text", where=where) from None
