@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
@@ -48,6 +49,17 @@ def new_id(prefix: str) -> str:
 def default_url(data_dir: Path) -> str:
     """The URL of the SQLite database that a data directory holds."""
     return f"sqlite:///{data_dir / 'habeas.sqlite'}"
+
+
+def new_or_known(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert of the connection's dialect, which may say what to do with rows that exist: both spell it alike."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def insert_new(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert the rows that are not there yet, by any unique key; the others stay as they are."""
+    if rows:
+        connection.execute(new_or_known(connection, table).on_conflict_do_nothing().inline(), list(rows))
 
 
 class Database:

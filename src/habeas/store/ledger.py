@@ -1,0 +1,174 @@
+"""The ledger: which rows were erased, so that they can be erased again from a restored backup.
+
+A key is kept plain where every part of it is an integer or a UUID, else as an HMAC under the vault's key; the
+old values only as the keyed digests they were frozen with. Chunk by chunk, packed. It holds no personal data
+and is never changed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sys
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from habeas.core.clock import Clock, SystemClock
+from habeas.core.values import canonical_text
+from habeas.store.session import insert_new
+from habeas.store.tables import ledger
+
+Form = Literal["plain", "hmac"]
+KEY_PURPOSE = "ledger"
+"""The vault key under which keys that may be personal are hashed: `vault.key(KEY_PURPOSE)`."""
+
+_SYSTEM = SystemClock()
+_INT64 = range(-(2**63), 2**63)
+
+
+class LedgerChunk(NamedTuple):
+    """Erased rows of one collection. `keys[r]` is the key as a tuple where `form` is plain, else its HMAC.
+
+    `owners[r]` is the lowest member of the cohort; `others` lists all where several own the row.
+    """
+
+    cohort_id: str
+    address: str
+    form: Form
+    keys: Sequence[tuple[object, ...] | bytes]
+    digests: Sequence[bytes]
+    owners: Sequence[int]
+    others: Mapping[int, Sequence[int]]
+
+
+def append(
+    connection: Connection,
+    cohort_id: str,
+    address: str,
+    number: int,
+    keys: Sequence[Sequence[object]],
+    digests: Sequence[bytes],
+    owners: Sequence[int],
+    others: Mapping[int, Sequence[int]],
+    *,
+    secret: bytes,
+    clock: Clock = _SYSTEM,
+) -> None:
+    """Keep one frozen chunk: `keys[c][r]` is key column c of row r, `number` the chunk's, unique per address.
+
+    Safe to call again with the same chunk. All digests have one length. `secret` is the vault's ledger key.
+    """
+    form, packed = pack_keys(keys, secret)
+    row = {
+        "cohort_id": cohort_id,
+        "address": address,
+        "number": number,
+        "members": {"runs": [[owner, len(list(run))] for owner, run in groupby(owners)]}
+        | ({"others": [[row, list(all_of)] for row, all_of in sorted(others.items())]} if others else {}),
+        "form": form,
+        "keys": packed,
+        "digests": b"".join(digests),
+        "size": len(owners),
+        "created_at": clock.now(),
+    }
+    insert_new(connection, ledger, [row])
+
+
+def chunks(
+    connection: Connection, *, address: str | None = None, cohort_id: str | None = None
+) -> Iterator[LedgerChunk]:
+    """Stream what was erased, oldest first: of one collection, of one cohort, or all."""
+    wanted = sa.select(ledger).order_by(ledger.c.id).limit(100)
+    if address is not None:
+        wanted = wanted.where(ledger.c.address == address)
+    if cohort_id is not None:
+        wanted = wanted.where(ledger.c.cohort_id == cohort_id)
+    after = 0
+    while rows := connection.execute(wanted.where(ledger.c.id > after)).all():
+        yield from map(_unpacked, rows)
+        after = rows[-1].id
+
+
+def hashed_key(key: Sequence[object], secret: bytes) -> bytes:
+    """The HMAC-SHA256 of a row's key, by which a row under form `hmac` is found again among live keys."""
+    texts = [canonical_text(part) for part in key]
+    return hmac.digest(secret, json.dumps(texts, ensure_ascii=False).encode(), "sha256")
+
+
+def pack_keys(keys: Sequence[Sequence[object]], secret: bytes) -> tuple[Form, bytes]:
+    """Pack key columns; plain only if every column is all integers or all UUIDs."""
+    packed = [_pack_column(column) for column in keys]
+    plain = [each for each in packed if each is not None]
+    if len(plain) == len(packed):
+        return "plain", msgspec.msgpack.encode(plain)
+    return "hmac", b"".join(hashed_key(key, secret) for key in zip(*keys, strict=True))
+
+
+def unpack_keys(form: Form, packed: bytes) -> list[tuple[object, ...] | bytes]:
+    """What `pack_keys` packed, row by row."""
+    if form == "hmac":
+        return [packed[at : at + 32] for at in range(0, len(packed), 32)]
+    columns = [_unpack_column(kind, data) for kind, data in msgspec.msgpack.decode(packed, type=list[_Packed])]
+    return list(zip(*columns, strict=True))
+
+
+_Packed = tuple[str, bytes | list[str]]
+
+
+def _pack_column(column: Sequence[object]) -> _Packed | None:
+    kinds = {type(value) for value in column}
+    if kinds <= {int}:
+        numbers = [value for value in column if isinstance(value, int)]
+        if all(number in _INT64 for number in numbers):
+            return "integer", _big_endian(array("q", numbers)).tobytes()
+        return "large", [str(number) for number in numbers]
+    if kinds == {UUID}:
+        return "uuid", b"".join(value.bytes for value in column if isinstance(value, UUID))
+    if kinds == {str} and all(_is_uuid_text(str(value)) for value in column):
+        return "uuid_text", b"".join(UUID(str(value)).bytes for value in column)
+    return None
+
+
+def _unpack_column(kind: str, data: bytes | list[str]) -> list[object]:
+    if isinstance(data, list):
+        return [int(text) for text in data]
+    if kind == "integer":
+        numbers = array("q")
+        numbers.frombytes(data)
+        return list(_big_endian(numbers))
+    uuids = [UUID(bytes=data[at : at + 16]) for at in range(0, len(data), 16)]
+    return [str(each) for each in uuids] if kind == "uuid_text" else list(uuids)
+
+
+def _big_endian(numbers: array[int]) -> array[int]:
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+def _is_uuid_text(text: str) -> bool:
+    # Only the one spelling that comes back unchanged.
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _unpacked(row: Row[tuple[object, ...]]) -> LedgerChunk:
+    length = len(row.digests) // row.size if row.size else 0
+    return LedgerChunk(
+        row.cohort_id,
+        row.address,
+        row.form,
+        unpack_keys(row.form, row.keys),
+        [row.digests[at * length : (at + 1) * length] for at in range(row.size)],
+        [owner for owner, count in row.members["runs"] for _ in range(count)],
+        {position: all_of for position, all_of in row.members.get("others", ())},
+    )
