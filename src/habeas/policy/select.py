@@ -100,9 +100,10 @@ def _check_rule(rule: Rule, index: int) -> Iterator[Problem]:
     if rule.action is ActionType.ERASURE and rule.storage_key:
         problem = _problem("Erasure Rules have no storage destination; it is not used", (*loc, "storage_key"), rule.key)
         yield msgspec.structs.replace(problem, severity="warning")
+    today = today_of(rule.targets)
     for position, target in enumerate(rule.targets):
         yield from _check_target(rule, target, (*loc, "targets", position))
-        if target in rule.targets[:position]:
+        if today[position] in today[:position]:
             message = f"DataCategory {target} is already specified on Rule {rule.key}"
             yield _problem(message, (*loc, "targets", position), rule.key, "keep one of them")
 
