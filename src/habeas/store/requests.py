@@ -13,10 +13,33 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from habeas.store.tables import idempotency, provided_identity
+from habeas.store.tables import idempotency, policy, provided_identity, rule
 from habeas.store.tables import privacy_request as request
 
 Row = Mapping[str, Any]
+
+
+def find_policies(
+    connection: Connection, *, keys: Collection[str] = (), ids: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Policies of these keys or ids joined with their rules in order: one row a rule, at least one a policy.
+
+    Columns of the policy as they are, those of the rule with `rule_` before; None where it has no rule.
+    """
+    found = (
+        sa.select(
+            policy.c.id,
+            policy.c.key,
+            policy.c.name,
+            policy.c.drp_action,
+            policy.c.execution_timeframe,
+            *(rule.c[name].label(f"rule_{name}") for name in ("id", "key", "name", "action_type", "storage_key")),
+        )
+        .outerjoin(rule, rule.c.policy_id == policy.c.id)
+        .where(sa.or_(policy.c.key.in_(keys), policy.c.id.in_(ids)))
+        .order_by(policy.c.key, rule.c.position, rule.c.key)
+    )
+    return [row._asdict() for row in connection.execute(found)]
 
 
 def insert_requests(connection: Connection, rows: Sequence[Row], identities: Sequence[Row]) -> None:
@@ -46,6 +69,24 @@ def move_members(connection: Connection, cohort_id: str, expected: Row, values: 
     guards = [request.c[name] == value for name, value in expected.items()]
     done = connection.execute(sa.update(request).where(request.c.cohort_id == cohort_id, *guards).values(**values))
     return done.rowcount
+
+
+def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], now: datetime) -> None:
+    """End members of a cohort, each with its own result: `id`, `status`, `stage`, `outcome`, `kept`, `package`,
+    `not_searched`. One statement, many rows; members that left the cohort are passed over.
+    """
+    if not rows:
+        return
+    columns = ("status", "stage", "outcome", "kept", "package", "not_searched")
+    values = {name: sa.bindparam(f"new_{name}", type_=request.c[name].type) for name in columns}
+    finished = (
+        sa.update(request)
+        .where(request.c.id == sa.bindparam("request_id"), request.c.cohort_id == cohort_id)
+        .where(request.c.finished_processing_at.is_(None))
+        .values(**values, finished_processing_at=now, updated_at=now, reason=None, reason_detail=None)
+    )
+    parameters = [{"request_id": row["id"], **{f"new_{name}": row[name] for name in columns}} for row in rows]
+    connection.execute(finished, parameters)
 
 
 def members_of(connection: Connection, cohort_id: str) -> list[dict[str, Any]]:

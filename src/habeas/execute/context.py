@@ -1,0 +1,97 @@
+"""What the running of one cohort is handed: its plan, its members, and the ways to the outside.
+
+Built by `requests.flow`, used by every stage. Holds personal data (identities) in memory only. Nothing
+here has effects of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from habeas.connectors.base import Connector, Fence, SeedValue
+from habeas.core.identity import Assurance, Identity, canonical
+from habeas.plan.model import Plan, Step
+from habeas.spool.frames import Frame, Spool
+
+LogStatus = Literal["in_processing", "retrying", "complete", "error", "paused", "skipped"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One privacy request of the cohort. `seed` is its own secret: masks derive from it."""
+
+    index: int
+    request_id: str
+    identities: tuple[Identity, ...]
+    seed: bytes = field(repr=False)
+    encryption_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """What happened in one collection: counts and places, never values. `member` None: the whole cohort."""
+
+    step: Step
+    action: Literal["access", "erasure"]
+    status: LogStatus
+    message: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    member: int | None = None
+
+
+class FrameBook(Protocol):
+    """Which durable frames the cohort has; kept in our database, so that a lost frame is noticed."""
+
+    def record(self, frames: Sequence[Frame]) -> None:
+        """Note frames that are on disk; noting one again replaces its digest."""
+        ...
+
+    def list(self, prefix: str) -> list[Frame]:
+        """Frames whose name starts so, in order of name."""
+        ...
+
+
+class LogSink(Protocol):
+    """Where entries become visible, at once."""
+
+    def __call__(self, entries: list[LogEntry]) -> None:
+        """Write the entries in one statement."""
+        ...
+
+
+@dataclass(frozen=True)
+class CohortContext:
+    """Everything a stage needs. `digest_key` keys the row digests and stays the same for later verification."""
+
+    cohort_id: str
+    epoch: int
+    plan: Plan
+    members: tuple[Member, ...]
+    connector: Callable[[str], Connector]
+    spool: Spool
+    frames: FrameBook
+    fence: Fence
+    log: LogSink
+    digest_key: bytes = field(repr=False)
+    region: str = "US"
+
+    @property
+    def label(self) -> str:
+        """How sessions of this attempt are named in the stores."""
+        return f"{self.label_prefix}{self.epoch}"
+
+    @property
+    def label_prefix(self) -> str:
+        """How sessions of any attempt of this cohort begin."""
+        return f"habeas/{self.cohort_id}/"
+
+    def seeds(self) -> list[SeedValue]:
+        """The identities that may start a traversal: verified or vouched ones only."""
+        return [
+            SeedValue(member.index, each.kind, each.value, canonical(each.kind, each.value, self.region))
+            for member in self.members
+            for each in member.identities
+            if each.assurance is not Assurance.CLAIMED
+        ]

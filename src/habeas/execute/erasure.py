@@ -1,0 +1,173 @@
+"""Erasure: freeze, mask, verify. Set-based, a chunk a transaction, never a statement per row.
+
+Everything here may run again after a crash and then has the effect of having run once: constants write the
+same, value-dependent masks write their frozen values, deletes are guarded by the frozen digest. Nothing is
+green unless a re-scan agrees: masked + vanished + kept = frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from habeas.connectors.base import FrozenChunk, Writer
+from habeas.core.errors import Incomplete
+from habeas.execute.context import CohortContext, LogEntry
+from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
+from habeas.execute.traversal import Traversal
+from habeas.plan.model import Step
+from habeas.spool.frames import Frame
+
+ROUNDS = 3  # of looking again for rows or values that somebody goes on writing
+
+
+class ErasureResult(msgspec.Struct):
+    """Per written step (or step with kept rows), what happened to its rows."""
+
+    tallies: dict[int, Tally] = {}
+
+    def frozen(self) -> int:
+        """Rows frozen in all; a joint row counts for each owner."""
+        return sum(sum(tally.frozen.values()) for tally in self.tallies.values())
+
+
+def run_freeze(context: CohortContext, epoch: int) -> ErasureResult:
+    """Find every row the erasure will touch and freeze it durably. Writes to no source; safe to run again."""
+    result = ErasureResult()
+    freezer = Freezer(context, epoch)
+    _traverse(context, freezer.visit(result.tallies), seeded=True)
+    return result
+
+
+def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
+    """Write all frozen rows, steps that hold identity or reference fields last, joint rows after all others.
+
+    Rows of the subject that appeared since the freeze are frozen and written too, before the fields by
+    which they are found go. Raises Incomplete where new ones keep coming.
+    """
+    freezer = Freezer(context, epoch)
+    first, anchors = _write_order(context)
+    if context.epoch > 1:  # an earlier attempt may have left statements running
+        for connection in sorted({step.connection for step in (*first, *anchors)}):
+            context.connector(connection).end_sessions(context.label_prefix, context.label)
+    if first:
+        _write_steps(context, freezer, first)
+        _catch_new_rows(context, freezer, result, seeded=True)
+        _write_steps(context, freezer, first, only_new=True)
+    _write_steps(context, freezer, anchors)
+
+
+def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> ErasureResult:
+    """Look at every frozen row again, and from every frozen key for new rows; returns the final tallies.
+
+    Raises Incomplete (`still_written`) if a value or a new row is still there after three rounds.
+    """
+    freezer = Freezer(context, epoch)
+    first, anchors = _write_order(context)
+    _catch_new_rows(context, freezer, result, seeded=False, write=(*first, *anchors))
+    final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
+    for step in (*first, *anchors):
+        tally = final.tallies.setdefault(step.index, Tally())
+        with context.connector(step.connection).writer(context.label, context.fence) as writer:
+            for chunk in freezer.chunks(step.index):
+                tally.add_frozen(chunk)
+                vanished = _settle(context, writer, step, chunk)
+                if not step.delete:  # of a deleted step, all rows are to be gone
+                    tally.add_vanished(chunk, vanished)
+        context.log([_complete(step, tally)])
+    return final
+
+
+def is_anchor(context: CohortContext, step: Step) -> bool:
+    """Whether writing the step destroys fields by which rows are found: identity or reference fields."""
+    found_by = {seed.column for seed in step.seeds} | {column for link in step.links for column in link.columns}
+    leads_on = {
+        column
+        for other in context.plan.steps
+        for link in other.links
+        if link.source == step.index
+        for column in link.source_columns
+    }
+    return step.delete or any(mask.field in found_by | leads_on for mask in step.masks)
+
+
+def _write_order(context: CohortContext) -> tuple[list[Step], list[Step]]:
+    written = sorted(
+        (step for step in context.plan.steps if step.writes), key=lambda step: (step.write_rank, step.index)
+    )
+    anchors = [step for step in written if is_anchor(context, step)]
+    return [step for step in written if step not in anchors], anchors
+
+
+def _traverse(context: CohortContext, visit: VisitSteps, *, seeded: bool, frozen: Freezer | None = None) -> int:
+    traversal = Traversal(
+        context.plan,
+        context.connector,
+        context.spool,
+        seeds=context.seeds() if seeded else (),
+        label=context.label,
+        loads=frozen.chunks if frozen else None,
+    )
+    traversal.run(visit)
+    return visit.rows
+
+
+def _catch_new_rows(
+    context: CohortContext,
+    freezer: Freezer,
+    result: ErasureResult,
+    *,
+    seeded: bool,
+    write: Sequence[Step] = (),
+) -> None:
+    for _ in range(ROUNDS):
+        if not _traverse(context, freezer.visit(result.tallies, new_only=True), seeded=seeded, frozen=freezer):
+            return
+        _write_steps(context, freezer, write, only_new=True)
+    raise Incomplete("new rows of the subject keep appearing", fix="stop the writer, then retry")
+
+
+def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step], *, only_new: bool = False) -> None:
+    fresh = freezer.take_new() if only_new else None
+    for joint in (False, True):
+        for step in steps:
+            frames = [frame for frame in freezer.frames(step.index) if ("-joint." in frame.name) is joint]
+            if fresh is not None:
+                frames = [frame for frame in frames if frame.name in fresh]
+            if frames:
+                _write_frames(context, step, frames)
+
+
+def _write_frames(context: CohortContext, step: Step, frames: Iterable[Frame]) -> None:
+    context.log([LogEntry(step, "erasure", "in_processing", "starting")])
+    with context.connector(step.connection).writer(context.label, context.fence) as writer:
+        for frame in frames:
+            _write(context, writer, step, read_chunk(context, frame))
+
+
+def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> None:
+    if step.delete:
+        writer.delete(step, chunk, context.digest_key)
+    else:
+        writer.mask(step, chunk)
+
+
+def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> list[int]:
+    """Verify a chunk, writing again what isn't as it should be; positions that are gone."""
+    for _ in range(ROUNDS):
+        seen = writer.verify(step, chunk, context.digest_key)
+        if not seen.untouched and not seen.changed:
+            return seen.vanished
+        _write(context, writer, step, chunk)
+    raise Incomplete(
+        "values were still there after being written", where=step.address, fix="stop the writer, then retry"
+    )
+
+
+def _complete(step: Step, tally: Tally) -> LogEntry:
+    frozen, vanished = sum(tally.frozen.values()), sum(tally.vanished.values())
+    counts = {"frozen": frozen, "deleted" if step.delete else "masked": frozen - vanished}
+    if vanished:
+        counts["vanished"] = vanished
+    return LogEntry(step, "erasure", "complete", "success", counts)

@@ -1,0 +1,188 @@
+"""Freezing: before the first write, the keys of every row that an erasure will touch, durably.
+
+With each key go a keyed digest of the row's targeted values and, where the mask depends on the row, the
+masked value itself, so that whatever runs again writes the same. Never writes to a source, and never
+stores a present value.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from habeas.connectors.base import FrozenChunk, Reader, Secrets
+from habeas.core.errors import Incomplete
+from habeas.execute.context import CohortContext
+from habeas.execute.wire import pack_chunk, unpack_chunk
+from habeas.masking.base import Masker, row_key
+from habeas.masking.registry import strategy
+from habeas.masking.secrets import derive_secret
+from habeas.plan.model import Mask, Plan, Segment, Standing, Step
+from habeas.spool.frames import Frame, FrameLost
+
+_LOST = "restore the data directory's spool, then retry"
+
+KEPT_BY_STANDING = {
+    Standing.SHARED: "shared_row",
+    Standing.SHARED_ROW: "shared_row",
+    Standing.CONTEXT: "context",
+    Standing.PERSON: "person",
+}
+
+
+class Tally(msgspec.Struct):
+    """What happened to the rows of one step, by member of the cohort."""
+
+    frozen: dict[int, int] = {}
+    vanished: dict[int, int] = {}
+    kept: dict[str, dict[int, int]] = {}
+
+    def add_frozen(self, chunk: FrozenChunk) -> None:
+        """Count a chunk's rows for each of their owners."""
+        _add(self.frozen, count_owners(chunk, range(len(chunk))))
+
+    def add_vanished(self, chunk: FrozenChunk, positions: list[int]) -> None:
+        """Count rows that are gone for each of their owners."""
+        _add(self.vanished, count_owners(chunk, positions))
+
+    def add_kept(self, reason: str, member: int, rows: int) -> None:
+        """Count rows or fields that stay for one member."""
+        _add(self.kept.setdefault(reason, {}), {member: rows})
+
+
+def count_owners(chunk: FrozenChunk, positions: list[int] | range) -> Counter[int]:
+    """Rows at these positions by owner; a joint row counts for each owner."""
+    if not chunk.others:
+        owners = chunk.owners if isinstance(positions, range) else [chunk.owners[each] for each in positions]
+        return Counter(owners)
+    counts: Counter[int] = Counter()
+    for position in positions:
+        counts.update(chunk.others.get(position) or (chunk.owners[position],))
+    return counts
+
+
+def _add(into: dict[int, int], counts: Counter[int] | dict[int, int]) -> None:
+    for member, rows in counts.items():
+        into[member] = into.get(member, 0) + rows
+
+
+def mask_secrets(context: CohortContext) -> Secrets:
+    """Each member's secrets for all strategies of the plan, derived from the member's own seed."""
+    names = {
+        (mask.strategy, name)
+        for step in context.plan.steps
+        for mask in step.masks
+        for name in strategy(mask.strategy).secret_names
+    }
+    return {
+        member.index: {f"{prefix}.{name}": derive_secret(member.seed, prefix, name) for prefix, name in sorted(names)}
+        for member in context.members
+    }
+
+
+class Freezer:
+    """Writes the frozen set of one attempt: frames `frozen-<epoch>-<step>-<number>[-joint]`."""
+
+    def __init__(self, context: CohortContext, epoch: int) -> None:
+        self.context = context
+        self._prefix = f"frozen-{epoch}-"
+        self._secrets = mask_secrets(context)
+        self._new: set[str] = set()
+
+    def visit(self, tallies: dict[int, Tally], *, new_only: bool = False) -> VisitSteps:
+        """A traversal's visit that freezes each written step; counts go to `tallies`."""
+        return VisitSteps(self, tallies, new_only)
+
+    def frames(self, step: int | None = None) -> list[Frame]:
+        """Frames of the set so far, in order; of one step or of all."""
+        return self.context.frames.list(self._prefix if step is None else f"{self._prefix}{step:05}-")
+
+    def chunks(self, step: int) -> Iterator[FrozenChunk]:
+        """The step's frozen rows, a chunk in memory at a time."""
+        for frame in self.frames(step):
+            yield read_chunk(self.context, frame)
+
+    def freeze_step(self, reader: Reader, step: Step, tally: Tally, *, new_only: bool) -> int:
+        """Freeze one step's rows; returns how many. Numbers go on from frames that exist already."""
+        number, rows, written = len(self.frames(step.index)) if new_only else 0, 0, []
+        for chunk in reader.freeze(step, self.context.digest_key, self._secrets, new_only=new_only):
+            chunk.number = number
+            self._compute(step, chunk)
+            name = f"{self._prefix}{step.index:05}-{number:06}{'-joint' if chunk.joint else ''}"
+            written.append(self.context.spool.write(name, pack_chunk(chunk), durable=True))
+            tally.add_frozen(chunk)
+            rows, number = rows + len(chunk), number + 1
+        if written:
+            self.context.frames.record(written)
+            self._new.update(frame.name for frame in written)
+        return rows
+
+    def take_new(self) -> frozenset[str]:
+        """Names of the frames written since the last call."""
+        taken, self._new = frozenset(self._new), set()
+        return taken
+
+    def _compute(self, step: Step, chunk: FrozenChunk) -> None:
+        current = chunk.current or {}
+        for position, mask in enumerate(step.masks):
+            if mask.form == "computed":
+                chunk.masked[position] = self._mask_column(step, mask, chunk, current[position])
+        chunk.current = None
+
+    def _mask_column(self, step: Step, mask: Mask, chunk: FrozenChunk, values: list[str | None]) -> list[Any]:
+        place = f"{step.address}:{mask.field}"
+        maskers: dict[int, Masker] = {}
+        masked: list[Any] = []
+        for row, (owner, value) in enumerate(zip(chunk.owners, values, strict=True)):
+            if owner not in maskers:
+                maskers[owner] = self._masker(mask, owner)
+            key = row_key(place, [column[row] for column in chunk.keys]) if mask.per_row else None
+            masked.append(maskers[owner](value, key))
+        return masked
+
+    def _masker(self, mask: Mask, owner: int) -> Masker:
+        chosen = strategy(mask.strategy)
+        secrets = {name: self._secrets[owner][f"{mask.strategy}.{name}"] for name in chosen.secret_names}
+        return chosen.masker(chosen.configure(mask.configuration), secrets, mask.length)
+
+
+class VisitSteps:
+    """Freezes the written steps of each segment while its snapshot is open."""
+
+    def __init__(self, freezer: Freezer, tallies: dict[int, Tally], new_only: bool) -> None:
+        self._freezer = freezer
+        self._tallies = tallies
+        self._new_only = new_only
+        self.rows = 0
+
+    def __call__(self, segment: Segment, reader: Reader) -> None:
+        """Freeze what this segment found."""
+        plan: Plan = self._freezer.context.plan
+        for index in segment.steps:
+            step = plan.steps[index]
+            tally = self._tallies.setdefault(index, Tally())
+            if not self._new_only:
+                _count_kept(reader, step, tally)
+            if step.writes:
+                self.rows += self._freezer.freeze_step(reader, step, tally, new_only=self._new_only)
+
+
+def _count_kept(reader: Reader, step: Step, tally: Tally) -> None:
+    if not (step.writes or step.kept):
+        return
+    for (member, standing), rows in reader.counts(step).items():
+        if standing in KEPT_BY_STANDING:
+            tally.add_kept(KEPT_BY_STANDING[standing], member, rows)
+        for kept in step.kept if standing is Standing.OWN else ():
+            tally.add_kept(kept.reason, member, rows)
+
+
+def read_chunk(context: CohortContext, frame: Frame) -> FrozenChunk:
+    """A frozen chunk; raises Incomplete if its frame is lost, since after the first write it can't be made anew."""
+    try:
+        return unpack_chunk(context.spool.read(frame))
+    except FrameLost as error:
+        raise Incomplete("a frozen frame is lost", where=frame.name, fix=_LOST) from error

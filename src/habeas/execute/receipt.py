@@ -1,0 +1,81 @@
+"""The body of a receipt: what was done for one privacy request and what the re-scan found. Pure.
+
+Canonical JSON material (RFC 8785): text and integers only. No personal data: identities appear as keyed
+hashes, rows as counts. Signing, chaining and storing are `store.receipts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from habeas.core.identity import canonical
+from habeas.execute.access import AccessResult
+from habeas.execute.context import Member
+from habeas.execute.erasure import ErasureResult
+from habeas.execute.freeze import Tally
+from habeas.plan.model import Plan, Step
+
+FORMAT = "habeas-receipt/1"
+
+
+def build_receipt(
+    plan: Plan,
+    plan_digest: str,
+    member: Member,
+    *,
+    external: Mapping[str, Any],
+    access: AccessResult | None,
+    erasure: ErasureResult | None,
+    identity_hash: Callable[[str, str], str],
+    started: datetime,
+    finished: datetime,
+    region: str,
+) -> dict[str, Any]:
+    """One request's receipt. `external` holds what the store knows: request id, policy key, outcome, packages."""
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        **external,
+        "policy_version": plan.policy_version,
+        "catalog_version": plan.catalog_version,
+        "plan": plan_digest,
+        "identities": sorted(
+            [each.kind, identity_hash(each.kind, canonical(each.kind, each.value, region)), each.assurance.value]
+            for each in member.identities
+        ),
+        "schemas": {step.address: step.fingerprint for step in plan.steps},
+        "not_searched": [[each.address, each.reason] for each in plan.not_searched],
+        "started": _time(started),
+        "finished": _time(finished),
+    }
+    if access is not None:
+        body["access"] = {
+            plan.steps[index].address: rows
+            for index, counts in sorted(access.rows.items())
+            if (rows := counts.get(member.index, 0))
+        }
+    if erasure is not None:
+        body["erasure"] = {
+            plan.steps[index].address: _collection(plan.steps[index], tally, member.index)
+            for index, tally in sorted(erasure.tallies.items())
+        }
+    return body
+
+
+def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
+    frozen, vanished = tally.frozen.get(member, 0), tally.vanished.get(member, 0)
+    done = {"deleted": frozen} if step.delete else {"masked": frozen - vanished, "vanished": vanished}
+    return {
+        "frozen": frozen,
+        **done,
+        "verified": frozen,
+        "fields": {mask.field: mask.strategy for mask in step.masks},
+        "substituted": {mask.field: mask.substituted for mask in step.masks if mask.substituted},
+        "kept": {reason: counts[member] for reason, counts in sorted(tally.kept.items()) if counts.get(member)},
+        "key_kept": [kept.field for kept in step.kept],
+    }
+
+
+def _time(value: datetime) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,119 @@
+"""Runs a plan's traversal: segment by segment, each one snapshot of one store, values carried between them.
+
+Finds rows; what is done with them is the caller's `visit`. Never writes to a source. A segment's read is
+atomic: after a failure the whole traversal runs again. Values that leave a segment wait in sealed,
+undurable spool frames, since they can be found again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from habeas.connectors.base import Connector, FrozenChunk, Landing, Reader, SeedValue
+from habeas.execute.wire import pack_landings, unpack_landings
+from habeas.plan.model import Link, Plan, Segment
+from habeas.spool.frames import Frame, Spool
+
+Visit = Callable[[Segment, Reader], None]
+Loads = Callable[[int], Iterable[FrozenChunk]]
+
+
+class Exchange:
+    """Values on their way from one segment to another, by link, in spool frames."""
+
+    def __init__(self, spool: Spool, name: str) -> None:
+        self._spool = spool
+        self._name = name
+        self._frames: dict[int, list[Frame]] = {}
+        self._tallies: dict[int, Counter[tuple[int, bool]]] = {}
+
+    def depart(self, link: Link, batches: Iterable[list[Landing]]) -> bool:
+        """Keep a link's values, replacing earlier ones; whether their tally changed.
+
+        Sets only grow and standings only strengthen, so an equal tally means an equal set.
+        """
+        frames, tally = [], Counter[tuple[int, bool]]()
+        for number, batch in enumerate(batches):
+            frames.append(self._spool.write(f"{self._name}-{link.id}-{number}", pack_landings(batch), durable=False))
+            tally.update((int(each.standing), each.exclusive) for each in batch)
+        changed = tally != self._tallies.get(link.id, Counter())
+        self._frames[link.id], self._tallies[link.id] = frames, tally
+        return changed
+
+    def arrivals(self, link: Link) -> Iterator[Landing]:
+        """A link's values, one frame in memory at a time."""
+        for frame in self._frames.get(link.id, ()):
+            yield from unpack_landings(self._spool.read(frame))
+
+
+class Traversal:
+    """One run of a plan's traversal for one cohort."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        connector: Callable[[str], Connector],
+        spool: Spool,
+        *,
+        seeds: Sequence[SeedValue],
+        label: str,
+        loads: Loads | None = None,
+        name: str = "landings",
+    ) -> None:
+        self._plan = plan
+        self._connector = connector
+        self._exchange = Exchange(spool, name)
+        self._seeds = seeds
+        self._label = label
+        self._loads = loads
+
+    def run(self, visit: Visit) -> None:
+        """Find all rows; `visit` is called once a segment, while its snapshot is open, sources before targets
+        (inside a loop: after the loop's fixpoint)."""
+        for loop, group in groupby(self._plan.segments, key=lambda segment: segment.loop):
+            segments = tuple(group)
+            if loop is None:
+                for segment in segments:
+                    self._run_segment(segment, visit)
+            else:
+                self._run_loop(segments, visit)
+
+    def _run_loop(self, segments: tuple[Segment, ...], visit: Visit) -> None:
+        # The last round adds nothing anywhere, so visiting waits for it: a list, not any(), runs them all.
+        while any([self._run_segment(segment, None) for segment in segments]):
+            pass
+        for segment in segments:
+            self._run_segment(segment, visit)
+
+    def _run_segment(self, segment: Segment, visit: Visit | None) -> bool:
+        plan = self._plan
+        connector = self._connector(segment.connection)
+        with connector.reader(plan, segment, self._label) as reader:
+            for index in segment.steps:
+                step = plan.steps[index]
+                if step.seeds and self._seeds:
+                    reader.seed(step, self._seeds)
+                for chunk in self._loads(index) if self._loads else ():
+                    reader.load(chunk)
+            for link in plan.imports(segment):
+                reader.land(link, self._exchange.arrivals(link))
+            reader.traverse()
+            changed = [self._exchange.depart(link, reader.departures(link)) for link in plan.exports(segment)]
+            if visit is not None:
+                visit(segment, reader)
+        return any(changed)
+
+
+def count_rows(traversal: Traversal, plan: Plan) -> Mapping[int, Mapping[tuple[int, int], int]]:
+    """Per step, found rows by (member, standing): what a preview shows. Reads only."""
+    counts: dict[int, Mapping[tuple[int, int], int]] = {}
+
+    def visit(segment: Segment, reader: Reader) -> None:
+        for index in segment.steps:
+            found = reader.counts(plan.steps[index])
+            counts[index] = {(member, int(standing)): rows for (member, standing), rows in found.items()}
+
+    traversal.run(visit)
+    return counts

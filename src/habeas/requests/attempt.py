@@ -1,0 +1,175 @@
+"""One attempt at a cohort: what it holds, how it writes to our database, and how it is fenced.
+
+Taking an attempt takes the cohort's next epoch; every own write says it holds that epoch. Progress is kept
+in the cohort's row, so that whoever takes over goes on from the last finished stage. Nothing of a
+source is touched here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from habeas.connectors.base import Connector
+from habeas.core.address import CollectionAddress
+from habeas.core.errors import Fenced
+from habeas.execute.access import AccessResult
+from habeas.execute.context import CohortContext, LogEntry, Member
+from habeas.execute.erasure import ErasureResult
+from habeas.plan.model import Plan
+from habeas.requests.installation import Installation
+from habeas.requests.model import Stage, Status
+from habeas.requests.sealing import open_identities, open_package_key, open_seed, open_spool_key
+from habeas.spool.frames import Frame, Spool
+from habeas.store import cohorts, frames, logs
+from habeas.store import requests as store
+
+DIGEST_PURPOSE = "row-digest"
+
+
+class Progress(msgspec.Struct):
+    """What finished stages left: counts and places of packages, never values. Kept in the cohort's row."""
+
+    access: AccessResult | None = None
+    freeze_epoch: int | None = None
+    erasure: ErasureResult | None = None  # after the freeze, then final after verification
+    wrote: bool = False  # whether masking may have begun
+    verified: bool = False
+
+
+class Attempt:
+    """The running of one cohort under one epoch. Not shared between threads."""
+
+    def __init__(self, installation: Installation, row: Mapping[str, Any], executor_id: str) -> None:
+        self.installation = installation
+        self.cohort_id: str = row["id"]
+        self.epoch: int = row["epoch"]
+        self.executor_id = executor_id
+        self.plan_digest: str = row["plan_digest"]
+        self.started: datetime = row["created_at"]
+        self.progress = msgspec.convert(row["progress"] or {}, Progress, strict=False)
+        with installation.database.read() as connection:
+            self.plan: Plan = installation.planner.stored(connection, self.plan_digest)
+            rows = store.members_of(connection, self.cohort_id)
+        self.rows = [each for each in rows if each["status"] == Status.IN_PROCESSING]
+        data_key = open_spool_key(installation.vault, self.cohort_id, row["sealed_data_key"])
+        self.spool = Spool(spool_root(installation), self.cohort_id, self.epoch, data_key)
+        self.context = CohortContext(
+            cohort_id=self.cohort_id,
+            epoch=self.epoch,
+            plan=self.plan,
+            members=tuple(self._member(each) for each in self.rows),
+            connector=self._connector,
+            spool=self.spool,
+            frames=_Book(self),
+            fence=self.fence,
+            log=self.log,
+            digest_key=installation.vault.key(DIGEST_PURPOSE),
+            region=installation.settings.phone_region,
+        )
+
+    def fence(self) -> None:
+        """Raises Fenced unless this epoch still owns the cohort. Reads our database each time it is asked."""
+        with self.installation.database.read() as connection:
+            present = cohorts.present_epoch(connection, self.cohort_id)
+        if present != self.epoch:
+            raise Fenced("another attempt owns the cohort", where=self.cohort_id)
+
+    def advance(self, stage: Stage) -> None:
+        """Record the progress and the stage that comes now; raises Fenced where the epoch is lost."""
+        values = {"stage": stage, "progress": msgspec.to_builtins(self.progress, str_keys=True)}
+        with self.installation.database.begin() as connection:
+            if not cohorts.advance(connection, self.cohort_id, self.epoch, values, self.installation.clock.now()):
+                raise Fenced("another attempt owns the cohort", where=self.cohort_id)
+
+    def log(self, entries: Sequence[LogEntry]) -> None:
+        """Write log entries in one statement, visible at once."""
+        now = self.installation.clock.now()
+        with self.installation.database.begin() as connection:
+            logs.append(connection, [self._log_row(entry, now) for entry in entries])
+
+    def _connector(self, key: str) -> Connector:
+        return self.installation.sources.connector(key)
+
+    def _member(self, row: Mapping[str, Any]) -> Member:
+        vault, request_id = self.installation.vault, row["id"]
+        return Member(
+            index=row["member"],
+            request_id=request_id,
+            identities=open_identities(vault, request_id, row["sealed_identities"]),
+            seed=open_seed(vault, request_id, row["sealed_seed"]),
+            encryption_key=open_package_key(vault, request_id, row["sealed_encryption_key"]),
+        )
+
+    def _log_row(self, entry: LogEntry, now: datetime) -> dict[str, Any]:
+        address = CollectionAddress.parse(entry.step.address)
+        return {
+            "created_at": now,
+            "updated_at": now,
+            "cohort_id": self.cohort_id,
+            "member": entry.member,
+            "dataset_name": address.dataset,
+            "collection_name": address.collection,
+            "action_type": entry.action,
+            "status": entry.status,
+            "fields_affected": _fields_affected(entry) if entry.status == "complete" else [],
+            "message": entry.message,
+            "counts": dict(entry.counts) or None,
+        }
+
+
+class _Book:
+    """The cohort's durable frames: remembered here, kept in our database."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._known: dict[str, Frame] | None = None
+
+    def record(self, written: Sequence[Frame]) -> None:
+        """Note frames that are on disk."""
+        attempt = self._attempt
+        with attempt.installation.database.begin() as connection:
+            frames.record(connection, attempt.cohort_id, attempt.epoch, written, attempt.installation.clock)
+        self._all().update((frame.name, frame) for frame in written)
+
+    def list(self, prefix: str) -> list[Frame]:
+        """Frames whose name starts so, in order of name."""
+        return [frame for name, frame in sorted(self._all().items()) if name.startswith(prefix)]
+
+    def _all(self) -> dict[str, Frame]:
+        if self._known is None:
+            self._known = {}
+            if self._attempt.epoch > 1:  # a first attempt finds none
+                with self._attempt.installation.database.read() as connection:
+                    stored = frames.list_frames(connection, self._attempt.cohort_id)
+                self._known = {each.name: Frame(*each) for each in stored}
+        return self._known
+
+
+def begin_attempt(installation: Installation, cohort_id: str, executor_id: str) -> Attempt | None:
+    """Take the cohort's next epoch; None where the cohort has ended."""
+    with installation.database.begin() as connection:
+        row = cohorts.take_epoch(connection, cohort_id, executor_id, installation.clock.now())
+    return None if row is None else Attempt(installation, row, executor_id)
+
+
+def spool_root(installation: Installation) -> Path:
+    """Where cohorts' spools are."""
+    return installation.settings.data_dir / "spool"
+
+
+def _fields_affected(entry: LogEntry) -> list[dict[str, Any]]:
+    step = entry.step
+    fields = (
+        [(output.path, output.categories) for output in step.output]
+        if entry.action == "access"
+        else [(mask.field, mask.categories) for mask in step.masks]
+    )
+    return [
+        {"path": f"{step.address}:{path}", "field_name": path.rpartition(".")[2], "data_categories": list(categories)}
+        for path, categories in fields
+    ]

@@ -1,0 +1,168 @@
+"""How a cohort ends: each member's status, outcome and receipt, in the one transaction that makes it true.
+
+The transaction is guarded by the epoch and does nothing for a cohort that has ended, so that whatever runs
+again ends it once. The ledger is kept chunk by chunk before it, safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from habeas.core.errors import Fenced, HabeasError, Refused
+from habeas.execute.context import Member
+from habeas.execute.freeze import Freezer
+from habeas.execute.receipt import build_receipt
+from habeas.requests.attempt import Attempt
+from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
+from habeas.requests.sealing import identity_index
+from habeas.store import cohorts, frames, ledger
+from habeas.store import requests as store
+from habeas.store.receipts import Unsigned, append_receipts
+
+
+def keep_ledger(attempt: Attempt) -> None:
+    """Keep what was erased, so that it can be erased again; one transaction a chunk, safe to call again."""
+    progress, installation = attempt.progress, attempt.installation
+    if progress.freeze_epoch is None:
+        return
+    freezer = Freezer(attempt.context, progress.freeze_epoch)
+    secret = installation.vault.key(ledger.KEY_PURPOSE)
+    for step in attempt.plan.steps:
+        for chunk in freezer.chunks(step.index) if step.writes else ():
+            with installation.database.begin() as connection:
+                ledger.append(
+                    connection,
+                    attempt.cohort_id,
+                    step.address,
+                    chunk.number,
+                    chunk.keys,
+                    chunk.digests,
+                    chunk.owners,
+                    chunk.others,
+                    secret=secret,
+                    clock=installation.clock,
+                )
+
+
+def complete(attempt: Attempt) -> None:
+    """End the cohort well: receipts under a signed head, requests complete, the spool's key destroyed."""
+    installation, now = attempt.installation, attempt.installation.clock.now()
+    endings = {member.index: _ending(attempt, member) for member in attempt.context.members}
+    receipts = [
+        Unsigned(row["id"], row["attempt"], _receipt(attempt, row, member, endings[member.index]))
+        for row, member in zip(attempt.rows, attempt.context.members, strict=True)
+    ]
+    with installation.database.begin() as connection:
+        _close_cohort(connection, attempt, purge=True)
+        if receipts:
+            append_receipts(connection, installation.clock, installation.vault, attempt.cohort_id, receipts)
+        rows = [_finished(attempt, row, endings[row["member"]]) for row in attempt.rows]
+        store.finish_members(connection, attempt.cohort_id, rows, now)
+        if attempt.progress.freeze_epoch is not None:
+            frames.drop(connection, attempt.cohort_id)
+    attempt.spool.purge()
+
+
+def fail(attempt: Attempt, error: HabeasError, reason: Reason) -> None:
+    """End the cohort in error. What was written stays recorded, so that a retry repeats nothing done."""
+    detail = {"address": error.where or "", "problem": error.message, "fix": error.fix or "", "code": error.code}
+    if isinstance(error, Refused):
+        detail["code"] = error.cause
+    values: dict[str, Any] = {"reason": reason, "reason_detail": detail, "outcome": None}
+    _end_all(attempt, Status.ERROR, Stage.DONE, values, purge=reason is not Reason.INCOMPLETE)
+
+
+def requeue(attempt: Attempt) -> None:
+    """Give all members back to the queue, to be planned anew; nothing was written yet."""
+    with attempt.installation.database.begin() as connection:
+        _close_cohort(connection, attempt, purge=True)
+        now = attempt.installation.clock.now()
+        for row in attempt.rows:
+            check_status(Status.IN_PROCESSING, Status.PENDING)
+            values = {"status": Status.PENDING, "stage": Stage.QUEUED, "attempt": row["attempt"] + 1, "cohort_id": None}
+            earlier = [*(row["earlier"] or ()), [attempt.cohort_id, row["member"]]]
+            expected = {"status": Status.IN_PROCESSING, "cohort_id": attempt.cohort_id}
+            store.move_request(
+                connection, row["id"], expected, values | {"member": None, "earlier": earlier, "updated_at": now}
+            )
+    attempt.spool.purge()
+    attempt.installation.wake()
+
+
+def _end_all(attempt: Attempt, status: Status, stage: Stage, values: Mapping[str, Any], *, purge: bool) -> None:
+    check_status(Status.IN_PROCESSING, status)
+    now = attempt.installation.clock.now()
+    with attempt.installation.database.begin() as connection:
+        _close_cohort(connection, attempt, purge=purge)
+        expected = {"status": Status.IN_PROCESSING}
+        moved = {"status": status, "stage": stage, "finished_processing_at": now, "updated_at": now, **values}
+        store.move_members(connection, attempt.cohort_id, expected, moved)
+    if purge:
+        attempt.spool.purge()
+
+
+def _close_cohort(connection: Connection, attempt: Attempt, *, purge: bool) -> None:
+    now = attempt.installation.clock.now()
+    values: dict[str, Any] = {"stage": Stage.DONE, "finished_at": now}
+    if purge:
+        values |= {"sealed_data_key": None, "progress": None}
+    if not cohorts.advance(connection, attempt.cohort_id, attempt.epoch, values, now):
+        raise Fenced("another attempt owns the cohort", where=attempt.cohort_id)
+
+
+def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
+    progress, plan = attempt.progress, attempt.plan
+    found = progress.access.found(member.index) if progress.access else 0
+    kept: dict[str, int] = {}
+    frozen = 0
+    for tally in progress.erasure.tallies.values() if progress.erasure else ():
+        frozen += tally.frozen.get(member.index, 0)
+        for reason, members in tally.kept.items():
+            if rows := members.get(member.index):
+                kept[reason] = kept.get(reason, 0) + rows
+    if frozen or kept:
+        outcome = Outcome.ERASED_WITH_KEPT if kept else Outcome.ERASED
+    else:
+        outcome = Outcome.DELIVERED if found or (plan.accesses and plan.not_searched) else Outcome.NOTHING_FOUND
+    return {
+        "outcome": outcome,
+        "kept": kept or None,
+        "package": progress.access.packages.get(member.index) if progress.access else None,
+        "not_searched": [
+            {"address": each.address, "reason": each.reason, "detail": each.detail} for each in plan.not_searched
+        ]
+        or None,
+    }
+
+
+def _finished(attempt: Attempt, row: Mapping[str, Any], ending: Mapping[str, Any]) -> dict[str, Any]:
+    check_status(Status(row["status"]), Status.COMPLETE)
+    check_stage(Stage(row["stage"]), Stage.DONE)
+    return {"id": row["id"], "status": Status.COMPLETE, "stage": Stage.DONE, **ending}
+
+
+def _receipt(attempt: Attempt, row: Mapping[str, Any], member: Member, ending: Mapping[str, Any]) -> dict[str, Any]:
+    vault, region = attempt.installation.vault, attempt.context.region
+    external = {
+        "request": row["id"],
+        "attempt": row["attempt"],
+        "policy": row["policy_key"],
+        "outcome": str(ending["outcome"]),
+        "packages": [[each["storage"], each["digest"], each["size"]] for each in ending["package"] or ()],
+        "kept": ending["kept"] or {},
+    }
+    return build_receipt(
+        attempt.plan,
+        attempt.plan_digest,
+        member,
+        external=external,
+        access=attempt.progress.access,
+        erasure=attempt.progress.erasure,
+        identity_hash=lambda kind, value: identity_index(vault, kind, value, region).hex(),
+        started=attempt.started,
+        finished=attempt.installation.clock.now(),
+        region=region,
+    )

@@ -1,0 +1,157 @@
+"""The flow of a cohort on one page: each stage, whether its plan needs it, and what it does.
+
+    access (with deliver) → freeze → mask → verify → receipt
+
+A stage that ended is recorded in the cohort's row and not run again; one that didn't, runs again with the
+effect of once. Before the first write a failure ends the requests as refused, after it as incomplete. The
+engine sees ids and names only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import tenacity
+
+from habeas.core.errors import Fenced, HabeasError, Incomplete, Refused, SchemaChanged
+from habeas.deliver.base import DeliveryFailed
+from habeas.durable.port import Steps, Workflow
+from habeas.execute.access import run_access
+from habeas.execute.context import LogEntry
+from habeas.execute.erasure import run_freeze, run_mask, run_verify
+from habeas.plan.model import Plan
+from habeas.requests.attempt import Attempt, begin_attempt
+from habeas.requests.ending import complete, fail, keep_ledger, requeue
+from habeas.requests.installation import Installation
+from habeas.requests.model import Reason, Stage
+from habeas.requests.packaging import deliver_packages
+
+WORKFLOW = "cohort"
+REPLANS = 2  # times a request is planned anew because a schema changed under it
+
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class StageOf:
+    """One stage: whether a plan needs it, whether it ended, and what it does (leaving its result in progress)."""
+
+    stage: Stage
+    needed: Callable[[Plan], bool]
+    ended: Callable[[Attempt], bool]
+    run: Callable[[Attempt], None]
+
+
+def _access(attempt: Attempt) -> None:
+    result, spooled = run_access(attempt.context)
+    result.packages = deliver_packages(attempt, spooled)
+    attempt.progress.access = result
+
+
+def _freeze(attempt: Attempt) -> None:
+    attempt.progress.erasure = run_freeze(attempt.context, attempt.epoch)
+    attempt.progress.freeze_epoch = attempt.epoch
+    attempt.progress.wrote = attempt.progress.erasure.frozen() > 0  # from here on, masking may have begun
+
+
+def _mask(attempt: Attempt) -> None:
+    progress = attempt.progress
+    if progress.wrote and progress.erasure is not None and progress.freeze_epoch is not None:
+        run_mask(attempt.context, progress.freeze_epoch, progress.erasure)
+        progress.erasure = run_verify(attempt.context, progress.freeze_epoch, progress.erasure)
+        keep_ledger(attempt)
+    progress.verified = True
+
+
+STAGES = (
+    StageOf(Stage.ACCESS, lambda plan: plan.accesses, lambda attempt: attempt.progress.access is not None, _access),
+    StageOf(Stage.FREEZE, lambda plan: plan.erases, lambda attempt: attempt.progress.freeze_epoch is not None, _freeze),
+    StageOf(Stage.MASK, lambda plan: plan.erases, lambda attempt: attempt.progress.verified, _mask),
+)
+
+
+def cohort_workflow(installation: Installation, executor_id: str) -> Workflow:
+    """The workflow that runs a cohort, to be registered as `cohort`. Its subject is the cohort's id."""
+
+    def run(steps: Steps, cohort_id: str) -> None:
+        attempt = begin_attempt(installation, cohort_id, executor_id)
+        if attempt is None:
+            return  # it ended before
+        try:
+            _run_stages(steps, attempt)
+            complete(attempt)
+        except Fenced:
+            raise
+        except SchemaChanged as error:
+            _drift(attempt, error)
+        except HabeasError as error:
+            fail(attempt, error, _reason(attempt, error))
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends the request visibly, never silently
+            _logger.error("cohort.fault", cohort=cohort_id, kind=type(error).__name__, exc_info=False)
+            problem = HabeasError(f"an unexpected {type(error).__name__} stopped it", fix="report it, then retry")
+            fail(attempt, problem, _reason(attempt, problem))
+
+    return run
+
+
+def _run_stages(steps: Steps, attempt: Attempt) -> None:
+    due = [each for each in STAGES if each.needed(attempt.plan) and not each.ended(attempt)]
+    for position, each in enumerate(due):
+
+        def run(each: StageOf = each, last: bool = position + 1 == len(due), position: int = position) -> str:
+            _with_retries(attempt, each)
+            if not last:  # the last one is recorded by the end itself
+                attempt.advance(due[position + 1].stage)
+            return each.stage.value
+
+        # Progress, not the engine's record, says what ended: so every attempt names its steps anew.
+        steps.run(f"{each.stage.value}.{attempt.epoch}", run)
+
+
+def _with_retries(attempt: Attempt, stage: StageOf) -> None:
+    """Run a stage, again where a system failed in a way that may pass; a visible log entry each time."""
+
+    def again(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, HabeasError):
+            attempt.log(_retrying(attempt, stage, error))
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_may_pass),
+        stop=tenacity.stop_after_attempt(3),
+        wait=tenacity.wait_exponential(multiplier=0.5, max=5),
+        before_sleep=again,
+        reraise=True,
+    )
+    retrying(stage.run, attempt)
+
+
+def _may_pass(error: BaseException) -> bool:
+    passing = isinstance(error, HabeasError) and error.retryable
+    return passing and not isinstance(error, Fenced | Incomplete | SchemaChanged)
+
+
+def _retrying(attempt: Attempt, stage: StageOf, error: HabeasError) -> list[LogEntry]:
+    action = "access" if stage.stage is Stage.ACCESS else "erasure"
+    steps = [step for step in attempt.plan.steps if step.address == error.where] or list(attempt.plan.steps[:1])
+    return [LogEntry(step, action, "retrying", error.message) for step in steps]  # type: ignore[arg-type]
+
+
+def _drift(attempt: Attempt, error: SchemaChanged) -> None:
+    for connection in {step.connection for step in attempt.plan.steps}:
+        attempt.installation.sources.forget_schemas(connection)
+    if attempt.progress.wrote:
+        fail(attempt, error, Reason.INCOMPLETE)
+    elif any(row["attempt"] >= REPLANS for row in attempt.rows):
+        problem = Refused("the schema keeps changing", cause="drift", where=error.where, fix="retry when it is stable")
+        fail(attempt, problem, Reason.REFUSED)
+    else:
+        requeue(attempt)
+
+
+def _reason(attempt: Attempt, error: HabeasError) -> Reason:
+    if attempt.progress.wrote:
+        return Reason.INCOMPLETE
+    return Reason.DELIVERY if isinstance(error, DeliveryFailed) else Reason.REFUSED
