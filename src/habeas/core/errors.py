@@ -124,14 +124,24 @@ class Refused(HabeasError):
     """The request can't be answered as asked, found before the first write.
 
     `cause` is one snake_case word (`no_key`, `read_only`, `missing_table`, …), `where` the address.
+    `problems` are all that were found at once, this one first; () where it is the only one looked for.
     """
 
     status = 422
     code = "refused"
 
-    def __init__(self, message: str, *, cause: str, where: str | None = None, fix: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: str,
+        where: str | None = None,
+        fix: str | None = None,
+        problems: tuple[Refused, ...] = (),
+    ) -> None:
         super().__init__(message, where=where, fix=fix)
         self.cause = cause
+        self.problems = problems
 
 
 class Incomplete(HabeasError):

@@ -217,6 +217,7 @@ class Plan(msgspec.Struct, frozen=True):
     warnings: tuple[Caution, ...] = ()
     erases: bool = False
     partial_identities: Literal["ask", "accept"] = "ask"
+    absent_kinds: tuple[str, ...] = ()  # that searched collections know but weren't given
     version: int = 1
 
     @property

@@ -1,0 +1,265 @@
+"""Assembly: kept collections become numbered steps with keys, columns, seeds, links and pointings.
+
+Types and keys come from the live schema where there is one. What the schema lacks is a problem with the
+field's address. Masks come later. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from habeas.core.address import CollectionAddress
+from habeas.core.errors import Refused
+from habeas.core.schema import ColumnType, TypeFamily
+from habeas.dataset.model import Field
+from habeas.plan.draft import Draft
+from habeas.plan.graph import Graph, Node, Paths
+from habeas.plan.model import Column, Link, Output, Pointing, Rival, Seed, Step
+from habeas.plan.order import Run
+from habeas.plan.ownership import (
+    Pointed,
+    Pointers,
+    RivalTest,
+    is_identifying,
+    people_above,
+    rivals_of,
+)
+from habeas.plan.passes import needs_pointings
+from habeas.plan.scans import serves_link, serves_seed
+from habeas.plan.traverse import Followed, seed_paths
+
+DECLARED_TYPES: Mapping[str, TypeFamily] = {
+    "string": TypeFamily.TEXT,
+    "text": TypeFamily.TEXT,
+    "object_id": TypeFamily.TEXT,
+    "integer": TypeFamily.INTEGER,
+    "float": TypeFamily.FLOAT,
+    "decimal": TypeFamily.DECIMAL,
+    "boolean": TypeFamily.BOOLEAN,
+    "date": TypeFamily.DATE,
+    "time": TypeFamily.TIME,
+    "datetime": TypeFamily.TIMESTAMP,
+    "timestamp": TypeFamily.TIMESTAMP,
+    "uuid": TypeFamily.UUID,
+    "bytes": TypeFamily.BINARY,
+    "object": TypeFamily.JSON,
+    "json": TypeFamily.JSON,
+}
+"""Families of the types a dataset may declare; fidesops' `string` to `object_id`, and ours."""
+
+
+def assemble_steps(draft: Draft) -> Draft:
+    """Number the steps in order of their runs and give each what it reads and how its rows are found."""
+    order = [address for run in draft.runs for address in run.members]
+    assembly = _Assembly(draft, {address: index for index, address in enumerate(order)})
+    steps = tuple(assembly.step(address) for address in order)
+    problems = [problem for address in order for problem in assembly.problems(address)]
+    return replace(draft, steps=steps, problems=(*draft.problems, *problems))
+
+
+def key_of(node: Node) -> Paths:
+    """The declared primary key, else the store's, else its shortest unique key without NULLs; () if none."""
+    if node.declared_key:
+        live = node.table.primary_key if node.table else ()
+        return live if set(live) == set(node.declared_key) else node.declared_key
+    if node.table is None:
+        return ()
+    if node.table.primary_key:
+        return node.table.primary_key
+    sound = [key for key in node.table.uniques if not any(node.live[name].nullable for name in key)]
+    return min(sound, key=lambda key: (len(key), key), default=())
+
+
+def column_type(node: Node, name: str) -> ColumnType:
+    """The live type; the declared one where the store has none, or one that habeas doesn't know."""
+    field, live = node.fields.get(name), node.live.get(name)
+    family = _declared_family(field)
+    if live is None:
+        length = field.length if field else None
+        return ColumnType(family, field.data_type or "" if field else "", length)
+    lengths = [each for each in (live.type.length, field.length if field else None) if each is not None]
+    return ColumnType(
+        family if live.type.family is TypeFamily.OTHER else live.type.family,
+        live.type.native,
+        min(lengths, default=None),
+        live.type.values,
+    )
+
+
+def _declared_family(field: Field | None) -> TypeFamily:
+    if field is None or field.data_type is None:
+        return TypeFamily.JSON if field is not None and field.fields else TypeFamily.OTHER
+    return TypeFamily.ARRAY if field.is_array else DECLARED_TYPES.get(field.data_type, TypeFamily.OTHER)
+
+
+def reference_columns(graph: Graph, node: Node) -> frozenset[str]:
+    """Columns that take part in a declared reference or a live foreign key, at either end."""
+    own = (key.columns for key in node.table.foreign_keys) if node.table else ()
+    pointed = (incoming.key.target_columns for incoming in graph.pointing_at(node))
+    declared = graph.reference_paths.get(node.address, frozenset())
+    return declared.union(*own, *pointed)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """How rows of one collection are found, still by address."""
+
+    seeds: Paths
+    links: tuple[tuple[Followed, tuple[RivalTest, ...]], ...]
+    pointed: tuple[Pointed, ...]
+
+
+class _Assembly:
+    """Everything about all steps that one step needs to know."""
+
+    def __init__(self, draft: Draft, index: Mapping[CollectionAddress, int]) -> None:
+        self._draft = draft
+        self._graph = draft.graph
+        self._index = index
+        self._used: dict[CollectionAddress, set[str]] = defaultdict(set)
+        self._number = iter(range(len(draft.traversal.links())))
+        pointers = draft.pointers or Pointers(draft.graph)
+        above = people_above(draft.graph, draft.traversal, draft.standings)
+        self._found = {address: self._find(address, pointers, above) for address in index}
+        for address in index:
+            self._use(address)
+
+    def _find(
+        self,
+        address: CollectionAddress,
+        pointers: Pointers,
+        above: Mapping[CollectionAddress, Collection[CollectionAddress]],
+    ) -> _Found:
+        draft = self._draft
+        links = tuple(
+            (link, rivals_of(draft.graph, pointers, link, draft.points[link], above))
+            for link in draft.links_into(address)
+        )
+        pointed = tuple(pointers.at(address)) if needs_pointings(draft, address) else ()
+        return _Found(seed_paths(draft.graph.nodes[address], draft.kinds), links, pointed)
+
+    def _use(self, address: CollectionAddress) -> None:
+        node, found, selection = self._graph.nodes[address], self._found[address], self._draft.selection(address)
+        used = self._used
+        used[address].update(key_of(node), found.seeds)
+        used[address].update(each.path.partition(".")[0] for each in (*selection.outputs, *selection.erasures))
+        for link, rivals in found.links:
+            used[address].update(link.paths)
+            used[link.source].update(link.source_paths)
+            for rival in rivals:
+                used[address].update(rival.columns)
+                used[rival.people].update(rival.people_columns)
+        for each in found.pointed:
+            used[address].update(each.target_columns)
+            if each.collection is not None and each.collection in self._index:
+                used[each.collection].update(each.columns)
+
+    def step(self, address: CollectionAddress) -> Step:
+        """The step of a collection, without masks."""
+        node, found = self._graph.nodes[address], self._found[address]
+        key = key_of(node)
+        names = (*key, *sorted(self._used[address].difference(key)))
+        shown = reference_columns(self._graph, node).union(key)
+        return Step(
+            index=self._index[address],
+            address=str(address),
+            connection=node.bound.connection,
+            table=node.table_name,
+            fingerprint=node.table.fingerprint if node.table else "",
+            columns=tuple(self._column(node, name, shown) for name in names),
+            key=key,
+            people=node.collection.holds_people,
+            seeds=tuple(self._seed(node, path) for path in found.seeds),
+            links=tuple(self._link(node, link, rivals) for link, rivals in found.links),
+            pointings=tuple(self._pointing(each) for each in found.pointed),
+            output=tuple(self._outputs(node, shown)),
+        )
+
+    def _column(self, node: Node, name: str, shown: frozenset[str]) -> Column:
+        live, field = node.live.get(name), node.fields.get(name)
+        identifying = name not in shown and is_identifying(field.identity if field else None, _categories(node, name))
+        return Column(name, column_type(node, name), live.nullable if live else True, identifying)
+
+    def _seed(self, node: Node, path: str) -> Seed:
+        field = node.fields[path]
+        kind, region = field.identity or "", field.region or self._draft.region
+        return Seed(path, kind, field.identity_match, region, serves_seed(node, path, kind, field.identity_match))
+
+    def _link(self, node: Node, link: Followed, rivals: tuple[RivalTest, ...]) -> Link:
+        source = self._graph.nodes[link.source]
+        pairs = zip(link.paths, link.source_paths, strict=True)
+        native = all(_comparable(column_type(node, here), column_type(source, there)) for here, there in pairs)
+        return Link(
+            id=next(self._number),
+            source=self._index[link.source],
+            source_columns=link.source_paths,
+            columns=link.paths,
+            points=self._draft.points[link],
+            ownership=link.ownership,
+            compare="native" if native else "text",
+            rivals=tuple(
+                Rival(each.columns, self._index[each.people], each.people_columns, each.standing) for each in rivals
+            ),
+            indexed=serves_link(node, link.paths),
+        )
+
+    def _pointing(self, pointed: Pointed) -> Pointing:
+        step = self._index.get(pointed.collection) if pointed.collection else None
+        return Pointing(pointed.table, pointed.columns, pointed.target_columns, step)
+
+    def _outputs(self, node: Node, shown: frozenset[str]) -> Iterator[Output]:
+        for each in self._draft.selection(node.address).outputs:
+            field = node.fields.get(each.path)
+            identifying = is_identifying(field.identity if field else None, each.categories)
+            rules, categories = tuple(sorted(each.rules)), tuple(sorted(each.categories))
+            yield Output(each.path, rules, categories, identifying and each.path not in shown)
+
+    def problems(self, address: CollectionAddress) -> Iterator[Refused]:
+        """What the live schema lacks for this step."""
+        node = self._graph.nodes[address]
+        if node.bound.problem is not None:
+            message = f"the schema of connection {node.bound.connection} can't be read: {node.bound.problem}"
+            yield Refused(message, cause="unreachable", where=str(address), fix="mend the connection, then retry")
+        elif node.bound.schema is not None and node.table is None:
+            message = f"there is no table {node.table_name} behind connection {node.bound.connection}"
+            fix = "correct the collection's name or the dataset's namespace, or remove the collection"
+            yield Refused(message, cause="missing_table", where=str(address), fix=fix)
+        elif node.table is not None:
+            for name in sorted(self._used[address].difference(node.live)):
+                yield _missing_column(node, name)
+
+
+def _missing_column(node: Node, name: str) -> Refused:
+    where = f"{node.address}:{name}"
+    if "." in name:
+        message = "lies inside a column; habeas can't find rows by it in this store yet"
+        return Refused(message, cause="nested_field", where=where, fix="refer to the column itself")
+    message = f"table {node.table_name} has no such column"
+    return Refused(message, cause="missing_column", where=where, fix="correct the field's name or remove the field")
+
+
+def _comparable(one: ColumnType, two: ColumnType) -> bool:
+    if one.family is TypeFamily.OTHER and two.family is TypeFamily.OTHER:
+        return one.native == two.native
+    return one.family is two.family
+
+
+def _categories(node: Node, path: str) -> tuple[str, ...]:
+    """The field's categories, its parents', the collection's or the dataset's: the nearest that are given."""
+    here = path
+    while here:
+        field = node.fields.get(here)
+        if field is not None and field.data_categories:
+            return field.data_categories
+        here = here.rpartition(".")[0]
+    return node.collection.data_categories or node.dataset.data_categories
+
+
+def segments_of(runs: tuple[Run, ...]) -> Iterator[tuple[Run, tuple[int, ...]]]:
+    """Each run with the indices of its steps."""
+    start = 0
+    for run in runs:
+        yield run, tuple(range(start, start + len(run.members)))
+        start += len(run.members)

@@ -1,0 +1,265 @@
+"""Masks: how each field that an erasure targets is made unreadable, or why it stays.
+
+The policy's strategy where it fits the column, else the type's substitute; what can be done in neither way
+is refused. Columns that identify rows stay, or are refused, never broken. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from habeas.core.address import CollectionAddress
+from habeas.core.errors import BadInput, Refused
+from habeas.core.expression import Constant, Expression, Null, Truncate, reads_column
+from habeas.core.schema import ColumnType, TypeFamily
+from habeas.dataset.model import StrategyChoice
+from habeas.masking.registry import strategy
+from habeas.plan.assemble import column_type, reference_columns
+from habeas.plan.draft import Draft
+from habeas.plan.graph import Graph, Node
+from habeas.plan.model import Caution, Kept, Mask, Standing, Step
+from habeas.policy.model import Rule
+from habeas.policy.select import Selected
+
+DELETE = "delete"
+NULL, TEXT, RANDOM = "null_rewrite", "string_rewrite", "random_string_rewrite"
+KEY_FAMILIES = frozenset({TypeFamily.INTEGER, TypeFamily.UUID})  # keys that aren't personal data by themselves
+MIN_RANDOM = 6  # characters below which values random per row would meet often
+RANDOM_LENGTH = 30
+
+CONSTANTS: Mapping[TypeFamily, str | int | float | bool] = {
+    TypeFamily.INTEGER: 0,
+    TypeFamily.DECIMAL: 0,
+    TypeFamily.FLOAT: 0.0,
+    TypeFamily.TEXT: "",
+    TypeFamily.BOOLEAN: False,
+    TypeFamily.DATE: "1970-01-01",
+    TypeFamily.TIME: "00:00:00",
+    TypeFamily.TIMESTAMP: "1970-01-01 00:00:00",
+    TypeFamily.TIMESTAMP_TZ: "1970-01-01 00:00:00+00:00",
+    TypeFamily.INTERVAL: "PT0S",
+    TypeFamily.UUID: "00000000-0000-0000-0000-000000000000",
+    TypeFamily.BINARY: "",
+    TypeFamily.JSON: "{}",
+    TypeFamily.ARRAY: "{}",
+}
+"""What is written to a NOT NULL column that can't hold the policy's mask."""
+
+
+def choose_masks(draft: Draft) -> Draft:
+    """Give every step its masks, what it keeps and whether its rows are deleted."""
+    rules = {rule.key: rule for rule in draft.policy.rules}
+    steps, problems, warnings = [], [], []
+    for step in draft.steps:
+        address = CollectionAddress.parse(step.address)
+        erasures = draft.selection(address).erasures
+        if not erasures:
+            steps.append(step)
+            continue
+        chooser = _Chooser(draft.graph, draft.graph.nodes[address], step, rules)
+        masked, found = chooser.step(erasures, draft.standings.get(address))
+        steps.append(masked)
+        problems += found
+        warnings += chooser.warnings
+    return replace(
+        draft,
+        steps=tuple(steps),
+        problems=(*draft.problems, *problems),
+        warnings=(*draft.warnings, *warnings),
+    )
+
+
+def kept_standing(standing: Standing | None) -> str | None:
+    """Why no row of a collection can be written, in the outcome's word; None if some row can be the subject's."""
+    if standing is Standing.OWN:
+        return None
+    if standing in (Standing.SHARED, Standing.SHARED_ROW):
+        return "shared_row"
+    return "context" if standing is Standing.CONTEXT else "person"
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One field to mask, with what its column allows."""
+
+    selected: Selected
+    where: str
+    type: ColumnType
+    nullable: bool
+    unique: bool
+
+
+class _Chooser:
+    """Masks for the fields of one step."""
+
+    def __init__(self, graph: Graph, node: Node, step: Step, rules: Mapping[str, Rule]) -> None:
+        self._node = node
+        self._step = step
+        self._rules = rules
+        override = node.collection.masking_strategy_override
+        self._delete = override is not None and override.strategy == DELETE
+        self._override = None if self._delete else override
+        table = node.table
+        self._keys = frozenset((*step.key, *node.declared_key, *(table.primary_key if table else ())))
+        self._references = reference_columns(graph, node)
+        own = (key.columns for key in table.foreign_keys) if table else ()
+        self._foreign: frozenset[str] = frozenset().union(*own)
+        pointed = (each.key.target_columns for each in graph.pointing_at(node))
+        self._pointed: frozenset[str] = frozenset().union(*pointed)
+        self._unique: frozenset[str] = frozenset().union(*(table.uniques if table else ()))
+        self._checks = " ".join(table.checks) if table else ""
+        self.warnings: list[Caution] = []
+
+    def step(self, erasures: tuple[Selected, ...], standing: Standing | None) -> tuple[Step, list[Refused]]:
+        """The step with masks and kept fields, and what is refused."""
+        reason = kept_standing(standing)
+        if reason is not None:
+            kept = tuple(Kept(each.path, reason) for each in erasures)
+            return msgspec.structs.replace(self._step, kept=kept), []
+        decided = [self._decide(each) for each in erasures]
+        masks = tuple(each for each in decided if isinstance(each, Mask))
+        if self._delete:  # masks are what happens to a row that can't be deleted
+            return msgspec.structs.replace(self._step, masks=masks, delete=True), []
+        kept = tuple(each for each in decided if isinstance(each, Kept))
+        problems = [each for each in decided if isinstance(each, Refused)]
+        return msgspec.structs.replace(self._step, masks=masks, kept=kept), problems
+
+    def _decide(self, selected: Selected) -> Mask | Kept | Refused | None:
+        node, path = self._node, selected.path
+        where = f"{node.address}:{path}"
+        if "." in path:
+            fix = "target the whole column, or declare masking_strategy_override delete on the collection"
+            message = "lies inside a column and can't be masked by itself yet"
+            return Refused(message, cause="unmaskable", where=where, fix=fix)
+        live = node.live.get(path)
+        if node.table is not None and live is None:
+            return None  # a missing column is refused already
+        target = _Target(
+            selected, where, column_type(node, path), live.nullable if live else True, path in self._unique
+        )
+        try:
+            choice = self._choice(selected)
+            chosen = strategy(choice.strategy)
+            configuration = chosen.configure(choice.configuration)
+        except BadInput as error:
+            return Refused(error.message, cause="strategy", where=where, fix=error.fix)
+        if chosen.keeps:
+            return Kept(path, str(getattr(configuration, "reason", "preserved")))
+        return self._decide_key(target, choice) or self._decide_column(target, choice)
+
+    def _choice(self, selected: Selected) -> StrategyChoice:
+        field = self._node.fields[selected.path]
+        own = field.masking_strategy_override
+        if field.read_only and own is None:
+            fix = "declare masking_strategy_override on the field (preserve keeps it), or remove read_only"
+            raise BadInput("is read_only but targeted by an erasure", fix=fix)
+        choice = own or self._override or self._rules[selected.rules[0]].masking_strategy
+        if choice is None:
+            raise BadInput(f"rule {selected.rules[0]} has no masking strategy", fix="give the rule a masking_strategy")
+        return choice
+
+    def _decide_key(self, target: _Target, choice: StrategyChoice) -> Kept | Refused | None:
+        """What happens to columns that identify or join rows; None where they are masked like others."""
+        path = target.selected.path
+        if path in self._keys | self._references and target.type.family in KEY_FAMILIES:
+            return Kept(path, "key_kept")
+        # A foreign key may become NULL; any other mask of it would point nowhere.
+        nulled = choice.strategy == NULL and target.nullable
+        if path in self._keys | self._pointed or (path in self._foreign and not nulled):
+            fix = (
+                "habeas can't re-key it yet: declare masking_strategy_override delete on the collection,"
+                " or preserve on the field"
+            )
+            return Refused("is a key that holds personal data", cause="natural_key", where=target.where, fix=fix)
+        return None
+
+    def _decide_column(self, target: _Target, choice: StrategyChoice) -> Mask | Refused:
+        live = self._node.live.get(target.selected.path)
+        if live is not None and live.generated:
+            fix = "target the columns it is computed from, and declare preserve on this field"
+            message = "is computed by the store and can't be written"
+            return Refused(message, cause="generated_column", where=target.where, fix=fix)
+        unfit = _unfit(target, choice)
+        substitute = _substitute(target) if unfit else choice
+        if isinstance(substitute, Refused):
+            return substitute
+        mask = _mask(target, substitute, unfit)
+        if target.selected.path in self._checks and not isinstance(mask.expression, Null):
+            message = "a CHECK names this column; the store may refuse the masked value"
+            fix = "give the field a masking_strategy_override that the CHECK allows"
+            self.warnings.append(Caution(target.where, "check", message, fix))
+        return mask
+
+
+def _unfit(target: _Target, choice: StrategyChoice) -> str | None:
+    """Why the column can't hold what the strategy writes, None if it can."""
+    if not strategy(choice.strategy).fits(target.type.family):
+        return "type"
+    expression = _expression(target, choice)
+    if isinstance(expression, Null) and not target.nullable:
+        return "not_null"
+    return "unique" if isinstance(expression, Constant) and target.unique else None
+
+
+def _mask(target: _Target, choice: StrategyChoice, substituted: str | None) -> Mask:
+    chosen = strategy(choice.strategy)
+    if substituted and choice.strategy == TEXT:  # of any type, not text alone
+        expression: Expression | None = Constant(choice.configuration["rewrite_value"])
+    else:
+        expression = _expression(target, choice)
+    length = target.type.length if target.type.family is TypeFamily.TEXT else None
+    return Mask(
+        field=target.selected.path,
+        rule=target.selected.rules[0],
+        strategy=chosen.name,
+        form=_form(expression),
+        expression=_cut(expression, length),
+        configuration=choice.configuration,
+        categories=tuple(sorted(target.selected.categories)),
+        length=None if isinstance(expression, Null) else length,
+        substituted=substituted,
+        per_row=chosen.per_row,
+    )
+
+
+def _expression(target: _Target, choice: StrategyChoice) -> Expression | None:
+    chosen = strategy(choice.strategy)
+    return chosen.expression(chosen.configure(choice.configuration), target.selected.path, chosen.name)
+
+
+def _form(expression: Expression | None) -> Literal["constant", "pushed", "computed"]:
+    if expression is None:
+        return "computed"
+    return "pushed" if reads_column(expression) else "constant"
+
+
+def _cut(expression: Expression | None, length: int | None) -> Expression | None:
+    if length is None or expression is None or isinstance(expression, Null):
+        return expression
+    if isinstance(expression, Constant):
+        return Constant(expression.value[:length]) if isinstance(expression.value, str) else expression
+    return Truncate(expression, length)
+
+
+def _substitute(target: _Target) -> StrategyChoice | Refused:
+    """What the column's type takes where the policy's strategy doesn't fit."""
+    if target.nullable:
+        return StrategyChoice(NULL)
+    family, length = target.type.family, target.type.length
+    if target.unique and family is TypeFamily.TEXT and (length is None or length >= MIN_RANDOM):
+        return StrategyChoice(RANDOM, {"length": min(RANDOM_LENGTH, length or RANDOM_LENGTH)})
+    if not target.unique and family is TypeFamily.ENUM and target.type.values:
+        return StrategyChoice(TEXT, {"rewrite_value": target.type.values[0]})
+    if not target.unique and family in CONSTANTS:
+        return StrategyChoice(TEXT, {"rewrite_value": CONSTANTS[family]})
+    limits = f"NOT NULL{' and UNIQUE' if target.unique else ''} of type {target.type.native or 'unknown'}"
+    return Refused(
+        f"is {limits}: habeas has no mask that fits",
+        cause="unmaskable",
+        where=target.where,
+        fix="declare masking_strategy_override on the field (preserve keeps it) or delete on the collection",
+    )

@@ -1,0 +1,97 @@
+"""Which lookups an index serves, and the CREATE INDEX that would serve the others.
+
+Judged from the live schema's index list alone; where a store shows none, nothing is said. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from habeas.core.address import CollectionAddress
+from habeas.dataset.model import IdentityMatch
+from habeas.plan.draft import Draft
+from habeas.plan.graph import Node, Paths
+from habeas.plan.model import Caution, Seed, Step
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RESERVED = frozenset(
+    {"all", "check", "column", "default", "from", "group", "index", "key", "order", "select", "table", "to", "user"}
+)
+_CAST = re.compile(r"::[a-z ]+(\(\d+\))?(\[\])?")
+
+
+def serves_link(node: Node, paths: Paths) -> bool:
+    """Whether some index begins with one of the columns."""
+    return node.table is None or any(index and index[0] in paths for index in node.table.indexes)
+
+
+def serves_seed(node: Node, column: str, kind: str, match: IdentityMatch) -> bool:
+    """Whether an index serves the lookup of candidates by identity."""
+    if node.table is None:
+        return True
+    if _by_last_digits(kind, match):
+        return False
+    wanted = _reduced(seed_expression(column, kind, match))
+    return any(index and (index[0] == wanted or _reduced(index[0]) == wanted) for index in node.table.indexes)
+
+
+def seed_expression(column: str, kind: str, match: IdentityMatch) -> str:
+    """What candidates are looked up by: the column, or for canonical e-mail its trimmed lower case."""
+    name = _quoted(column)
+    return f"lower(trim({name}))" if kind == "email" and match == "canonical" else name
+
+
+def warn_scans(draft: Draft) -> Draft:
+    """Name each lookup that reads a whole table."""
+    found = [
+        caution
+        for step in draft.steps
+        for caution in _scans(step, draft.graph.nodes[CollectionAddress.parse(step.address)])
+    ]
+    return replace(draft, warnings=(*draft.warnings, *found))
+
+
+def _scans(step: Step, node: Node) -> Iterator[Caution]:
+    if node.table is None or node.table.is_view:
+        return
+    for seed in step.seeds:
+        if not seed.indexed:
+            yield _seed_scan(step, seed)
+    for columns in dict.fromkeys(link.columns for link in step.links if not link.indexed):
+        names = ", ".join(columns)
+        message = f"no index serves the lookup by {names}: the whole table is read"
+        yield Caution(step.address, "scan", message, _create_index(step, columns, ", ".join(map(_quoted, columns))))
+
+
+def _seed_scan(step: Step, seed: Seed) -> Caution:
+    message = f"no index serves the lookup by {seed.kind} in {seed.column}: the whole table is read"
+    if _by_last_digits(seed.kind, seed.match):
+        fix = "store the number in one form and declare identity_match: exact, with an index on the column"
+        return Caution(step.address, "scan", message, fix)
+    expression = seed_expression(seed.column, seed.kind, seed.match)
+    return Caution(step.address, "scan", message, _create_index(step, (seed.column,), expression))
+
+
+def _by_last_digits(kind: str, match: IdentityMatch) -> bool:
+    """Candidates share their last digits in any spelling; no index that all stores have serves that."""
+    return kind == "phone_number" and match == "canonical"
+
+
+def _create_index(step: Step, columns: Paths, expressions: str) -> str:
+    name = _quoted("_".join(("habeas", step.table.name, *columns))[:63])
+    table = ".".join(_quoted(part) for part in (step.table.schema, step.table.name) if part)
+    return f"CREATE INDEX {name} ON {table} ({expressions})"
+
+
+def _quoted(name: str) -> str:
+    if _PLAIN.fullmatch(name) and name.islower() and name not in _RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _reduced(expression: str) -> str:
+    """An index expression without what stores add when they show it: casts, quotes, spaces, brackets."""
+    text = _CAST.sub("", expression.lower()).replace("both from", "").replace("btrim", "trim")
+    return re.sub(r"[\s\"`()\[\]]", "", text)

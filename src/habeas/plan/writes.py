@@ -1,0 +1,148 @@
+"""Writes: whether the stores allow what an erasure would do, and the order of its writes.
+
+Everything that would fail at the first write is refused here. Never decides what is written. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from habeas.core.address import CollectionAddress
+from habeas.core.errors import Refused
+from habeas.plan.draft import Draft
+from habeas.plan.graph import Node
+from habeas.plan.model import Step
+from habeas.plan.order import components
+
+Pair = tuple[int, int]
+
+
+def check_writes(draft: Draft) -> Draft:
+    """Refuse writes for which a connection, privilege or key is missing, or that the store would not take."""
+    deleted = {step.address for step in draft.steps if step.delete}
+    problems = [
+        problem
+        for step in draft.steps
+        if step.writes
+        for node in (draft.graph.nodes[CollectionAddress.parse(step.address)],)
+        for problem in (*_refusals(step, node), *_held(draft, node, deleted if step.delete else None))
+    ]
+    return replace(draft, problems=(*draft.problems, *problems))
+
+
+def _refusals(step: Step, node: Node) -> Iterator[Refused]:
+    where = step.address
+    if node.bound.access == "read":
+        fix = "give the connection write access, or declare the collection excluded with a reason"
+        yield Refused(f"connection {step.connection} is read-only", cause="read_only", where=where, fix=fix)
+    table = node.table
+    if table is not None and table.is_view:
+        fix = "describe the table behind it, or declare the collection excluded with a reason"
+        yield Refused(f"{table.table} is a view", cause="no_privilege", where=where, fix=fix)
+    elif table is not None and not (table.deletable if step.delete else table.writable):
+        verb = "DELETE from" if step.delete else "UPDATE"
+        message = f"the credentials may not {verb} {table.table}"
+        yield Refused(message, cause="no_privilege", where=where, fix=f"grant {verb} on {table.table} to them")
+    if not step.key and (table is not None or node.bound.schema is None):
+        fix = "declare primary_key on the fields that identify a row"
+        yield Refused("has no key, so its rows can't be written safely", cause="no_key", where=where, fix=fix)
+
+
+def _held(draft: Draft, node: Node, deleted: set[str] | None) -> Iterator[Refused]:
+    """Tables whose foreign keys hold, or would lose, rows that are deleted. `deleted` None: none are."""
+    if deleted is None:
+        return
+    for incoming in draft.graph.pointing_at(node):
+        holders = draft.graph.step_of(node.bound.connection, incoming.holder.table)
+        if incoming.holder.table == node.table_name or any(str(each) in deleted for each in holders):
+            continue
+        by = f"{incoming.holder.table} ({', '.join(incoming.key.columns)}, ON DELETE {incoming.key.on_delete})"
+        yield Refused(
+            f"rows to be deleted may be held by {by}",
+            cause="referenced",
+            where=str(node.address),
+            fix=f"mask the rows instead, or delete those of {incoming.holder.table} too",
+        )
+
+
+def rank_writes(draft: Draft) -> Draft:
+    """Order the writes: steps that hold identity or reference fields last, `erase_after` kept, and rows that
+    point to deleted rows before these.
+    """
+    written = [step for step in draft.steps if step.writes]
+    pairs = {pair for pair in (*_erase_after(draft, written), *_children_first(draft, written)) if pair[0] != pair[1]}
+    successors: Mapping[int, list[int]] = _successors(pairs)
+    component = components([step.index for step in written], successors)
+    if len(set(component.values())) < len(component):
+        return replace(draft, problems=(*draft.problems, _cycle(draft, component)))
+    anchors = _anchors(draft.steps)
+    # Components are numbered in topological order, so every earlier write is ranked before a later one.
+    last = {step.index: step.index in anchors for step in written}
+    ordered = sorted(last, key=component.__getitem__)
+    for index in ordered:
+        for later in successors.get(index, ()):
+            last[later] = last[later] or last[index]
+    ranks: dict[int, int] = dict.fromkeys(last, 0)
+    for is_last in (False, True):
+        base = max((rank + 1 for index, rank in ranks.items() if is_last and not last[index]), default=0)
+        for index in (each for each in ordered if last[each] is is_last):
+            ranks[index] = max(ranks[index], base)
+            for later in successors.get(index, ()):
+                ranks[later] = max(ranks[later], ranks[index] + 1)
+    steps = tuple(msgspec.structs.replace(step, write_rank=ranks.get(step.index, 0)) for step in draft.steps)
+    return replace(draft, steps=steps)
+
+
+def _successors(pairs: set[Pair]) -> dict[int, list[int]]:
+    successors: dict[int, list[int]] = defaultdict(list)
+    for earlier, later in sorted(pairs):
+        successors[earlier].append(later)
+    return successors
+
+
+def _erase_after(draft: Draft, written: list[Step]) -> Iterator[Pair]:
+    index = {step.address: step.index for step in written}
+    for step in written:
+        collection = draft.graph.nodes[CollectionAddress.parse(step.address)].collection
+        yield from ((index[earlier], step.index) for earlier in collection.erase_after if earlier in index)
+
+
+def _children_first(draft: Draft, written: list[Step]) -> Iterator[Pair]:
+    index = {step.address: step.index for step in written}
+    for step in written:
+        if not step.delete or draft.pointers is None:
+            continue
+        for pointed in draft.pointers.at(CollectionAddress.parse(step.address)):
+            if pointed.collection is not None and str(pointed.collection) in index:
+                yield index[str(pointed.collection)], step.index
+
+
+def _anchors(steps: tuple[Step, ...]) -> set[int]:
+    """Steps whose writing destroys a field by which rows are found."""
+    found_by: dict[int, set[str]] = defaultdict(set)
+    for step in steps:
+        found_by[step.index].update(seed.column for seed in step.seeds)
+        for link in step.links:
+            found_by[step.index].update(link.columns)
+            found_by[link.source].update(link.source_columns)
+    return {
+        step.index for step in steps if step.delete or any(mask.field in found_by[step.index] for mask in step.masks)
+    }
+
+
+def _cycle(draft: Draft, component: Mapping[int, int]) -> Refused:
+    sizes: dict[int, list[int]] = defaultdict(list)
+    for index, number in component.items():
+        sizes[number].append(index)
+    members = next(sorted(group) for group in sizes.values() if len(group) > 1)
+    names = [draft.steps[index].address for index in members]
+    return Refused(
+        f"can't be erased in any order: {', '.join(names)} wait for each other",
+        cause="erase_after_cycle",
+        where=names[0],
+        fix="remove an `erase_after`, or mask one of them instead of deleting",
+    )
