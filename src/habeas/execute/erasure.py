@@ -13,6 +13,7 @@ import msgspec
 
 from habeas.connectors.base import FrozenChunk, Writer
 from habeas.core.errors import Incomplete
+from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
 from habeas.execute.traversal import Traversal
@@ -46,6 +47,7 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
     Rows of the subject that appeared since the freeze are frozen and written too, before the fields by
     which they are found go. Raises Incomplete where new ones keep coming.
     """
+    reach("mask.before")
     freezer = Freezer(context, epoch)
     first, anchors = _write_order(context)
     if context.epoch > 1:  # an earlier attempt may have left statements running
@@ -72,6 +74,7 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
         with context.connector(step.connection).writer(context.label, context.fence) as writer:
             for chunk in freezer.chunks(step.index):
                 tally.add_frozen(chunk)
+                reach("verify.chunk")
                 vanished = _settle(context, writer, step, chunk)
                 if not step.delete:  # of a deleted step, all rows are to be gone
                     tally.add_vanished(chunk, vanished)
@@ -144,6 +147,7 @@ def _write_frames(context: CohortContext, step: Step, frames: Iterable[Frame]) -
     with context.connector(step.connection).writer(context.label, context.fence) as writer:
         for frame in frames:
             _write(context, writer, step, read_chunk(context, frame))
+            reach("mask.chunk")
 
 
 def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> None:

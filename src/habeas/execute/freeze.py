@@ -15,6 +15,7 @@ import msgspec
 
 from habeas.connectors.base import FrozenChunk, Reader, Secrets
 from habeas.core.errors import Incomplete
+from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
 from habeas.execute.wire import pack_chunk, unpack_chunk
 from habeas.masking.base import Masker, row_key
@@ -113,10 +114,12 @@ class Freezer:
             self._compute(step, chunk)
             name = f"{self._prefix}{step.index:05}-{number:06}{'-joint' if chunk.joint else ''}"
             written.append(self.context.spool.write(name, pack_chunk(chunk), durable=True))
+            reach("freeze.frame")
             tally.add_frozen(chunk)
             rows, number = rows + len(chunk), number + 1
         if written:
             self.context.frames.record(written)
+            reach("freeze.recorded")
             self._new.update(frame.name for frame in written)
         return rows
 

@@ -17,6 +17,7 @@ import msgspec
 from habeas.connectors.base import Connector
 from habeas.core.address import CollectionAddress
 from habeas.core.errors import Fenced
+from habeas.durable.boundary import reach
 from habeas.execute.access import AccessResult
 from habeas.execute.context import CohortContext, LogEntry, Member
 from habeas.execute.erasure import ErasureResult
@@ -82,9 +83,11 @@ class Attempt:
     def advance(self, stage: Stage) -> None:
         """Record the progress and the stage that comes now; raises Fenced where the epoch is lost."""
         values = {"stage": stage, "progress": msgspec.to_builtins(self.progress, str_keys=True)}
+        reach("stage.before")
         with self.installation.database.begin() as connection:
             if not cohorts.advance(connection, self.cohort_id, self.epoch, values, self.installation.clock.now()):
                 raise Fenced("another attempt owns the cohort", where=self.cohort_id)
+        reach("stage.after")
 
     def log(self, entries: Sequence[LogEntry]) -> None:
         """Write log entries in one statement, visible at once."""
@@ -154,6 +157,7 @@ def begin_attempt(installation: Installation, cohort_id: str, executor_id: str) 
     """Take the cohort's next epoch; None where the cohort has ended."""
     with installation.database.begin() as connection:
         row = cohorts.take_epoch(connection, cohort_id, executor_id, installation.clock.now())
+    reach("attempt.taken")
     return None if row is None else Attempt(installation, row, executor_id)
 
 

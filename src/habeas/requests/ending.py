@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from habeas.core.errors import Fenced, HabeasError, Refused
+from habeas.durable.boundary import reach
 from habeas.execute.context import Member
 from habeas.execute.freeze import Freezer
 from habeas.execute.receipt import build_receipt
@@ -45,6 +46,7 @@ def keep_ledger(attempt: Attempt) -> None:
                     secret=secret,
                     clock=installation.clock,
                 )
+            reach("ledger.chunk")
 
 
 def complete(attempt: Attempt) -> None:
@@ -55,6 +57,7 @@ def complete(attempt: Attempt) -> None:
         Unsigned(row["id"], row["attempt"], _receipt(attempt, row, member, endings[member.index]))
         for row, member in zip(attempt.rows, attempt.context.members, strict=True)
     ]
+    reach("end.before")
     with installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=True)
         if receipts:
@@ -63,7 +66,9 @@ def complete(attempt: Attempt) -> None:
         store.finish_members(connection, attempt.cohort_id, rows, now)
         if attempt.progress.freeze_epoch is not None:
             frames.drop(connection, attempt.cohort_id)
+    reach("end.after")
     attempt.spool.purge()
+    reach("end.purged")
 
 
 def fail(attempt: Attempt, error: HabeasError, reason: Reason) -> None:

@@ -17,6 +17,7 @@ import tenacity
 
 from habeas.core.errors import Fenced, HabeasError, Incomplete, Refused, SchemaChanged
 from habeas.deliver.base import DeliveryFailed
+from habeas.durable.boundary import reach
 from habeas.durable.port import Steps, Workflow
 from habeas.execute.access import run_access
 from habeas.execute.context import LogEntry
@@ -46,6 +47,7 @@ class StageOf:
 
 def _access(attempt: Attempt) -> None:
     result, spooled = run_access(attempt.context)
+    reach("access.read")
     result.packages = deliver_packages(attempt, spooled)
     attempt.progress.access = result
 

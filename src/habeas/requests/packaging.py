@@ -11,6 +11,7 @@ from typing import Any
 
 from habeas.deliver.base import Destination, EncodedRows, PackageMember, StepRows
 from habeas.deliver.package import publish, write_packages
+from habeas.durable.boundary import reach
 from habeas.execute.access import SpooledRows, shown_columns, storages
 from habeas.requests.attempt import Attempt
 from habeas.requests.destinations import open_destination
@@ -33,8 +34,10 @@ def deliver_packages(attempt: Attempt, spooled: Mapping[str, Sequence[SpooledRow
     for storage, rows in spooled.items():
         destination, form = places[storage]
         refs = write_packages(destination, form, members, _sources(attempt, storage, rows), attempt.epoch)
+        reach("package.written")
         attempt.fence()
         publish(destination, refs)
+        reach("package.published")
         for ref in refs:
             kept = {"storage": ref.storage, "location": ref.location, "digest": ref.digest, "size": ref.size}
             packages[by_request[ref.request_id]].append(kept)

@@ -1,0 +1,45 @@
+"""Named durable boundaries: the moments between two commits at which a process may die.
+
+In production `reach` does nothing. A test that sets `HABEAS_CRASH_AT=name` (or `name:3`, the third time)
+makes the process kill itself there with SIGKILL, as power loss would, to show that what runs next ends as
+if nothing had happened. Never catches, delays or reports anything.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+BOUNDARIES = (
+    "claim.before",
+    "claim.after",
+    "attempt.taken",
+    "access.read",
+    "package.written",
+    "package.published",
+    "stage.before",
+    "stage.after",
+    "freeze.frame",
+    "freeze.recorded",
+    "mask.before",
+    "mask.chunk",
+    "verify.chunk",
+    "ledger.chunk",
+    "end.before",
+    "end.after",
+    "end.purged",
+)
+"""All of them, in the order in which a request with access and erasure comes by."""
+
+_name, _, _count = os.environ.get("HABEAS_CRASH_AT", "").partition(":")
+_left = int(_count or 1)
+
+
+def reach(boundary: str) -> None:
+    """Pass a boundary. `boundary` is one of BOUNDARIES; another name is a fault of the caller, found by a test."""
+    global _left
+    if boundary != _name:
+        return
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
