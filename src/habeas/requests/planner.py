@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -32,6 +32,9 @@ from habeas.store.session import Database
 
 _KEPT_PLANS = 64
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 Key = tuple[str, tuple[str, ...], str, int]
 
 
@@ -52,21 +55,28 @@ class Planner:
         self._sources = sources
         self._region = region
         self._guard = threading.Lock()
-        self._plans: OrderedDict[Key, Plan] = OrderedDict()
+        self._plans: OrderedDict[Key, tuple[str, Plan]] = OrderedDict()
+        self._made: OrderedDict[str, Plan] = OrderedDict()  # by digest
         self._stored: OrderedDict[str, Plan] = OrderedDict()
         self._datasets: dict[tuple[str, str], Dataset] = {}  # by key and version
 
-    def cached(self, policy_key: str, kinds: Collection[str], stamp: str) -> Plan | None:
-        """The plan made before for this configuration, if nothing it rests on was forgotten meanwhile."""
+    def cached(self, policy_key: str, kinds: Collection[str], stamp: str) -> tuple[str, Plan] | None:
+        """Digest and plan made before for this configuration, if nothing it rests on was forgotten meanwhile."""
         with self._guard:
-            key = self._key(policy_key, kinds, stamp)
-            plan = self._plans.get(key)
-            if plan is not None:
-                self._plans.move_to_end(key)
-            return plan
+            return self._plans.get(self._key(policy_key, kinds, stamp))
 
-    def plan(self, policy_key: str, kinds: Collection[str], *, max_age: float = FRESH_SECONDS) -> Plan:
-        """The plan of a stored policy for identity kinds; schemas older than `max_age` seconds are read again.
+    def made(self, digest: str) -> Plan | None:
+        """A plan by its digest, if it is in memory."""
+        with self._guard:
+            return self._made.get(digest)
+
+    def keep(self, digest: str, plan: Plan) -> None:
+        """Keep a plan in memory by its digest."""
+        with self._guard:
+            _keep(self._made, digest, plan)
+
+    def plan(self, policy_key: str, kinds: Collection[str], *, max_age: float = FRESH_SECONDS) -> tuple[str, Plan]:
+        """Digest and plan of a stored policy for identity kinds; schemas older than `max_age` seconds are read again.
 
         Raises NotFound for the policy, Refused where it can't be answered.
         """
@@ -74,11 +84,11 @@ class Planner:
         if described.policy is None:
             raise NotFound(f"Policy with key {policy_key} does not exist")
         plan = self._build(described.policy, kinds, described.bound, max_age)
+        digest = plan.digest()
         with self._guard:
-            self._plans[self._key(policy_key, kinds, described.stamp)] = plan
-            while len(self._plans) > _KEPT_PLANS:
-                self._plans.popitem(last=False)
-        return plan
+            _keep(self._plans, self._key(policy_key, kinds, described.stamp), (digest, plan))
+            _keep(self._made, digest, plan)
+        return digest, plan
 
     def stored(self, connection: Connection, digest: str) -> Plan:
         """The frozen plan of a digest, as a cohort runs it; read once. Raises NotFound."""
@@ -137,6 +147,13 @@ class Planner:
 
     def _key(self, policy_key: str, kinds: Collection[str], stamp: str) -> Key:
         return policy_key, tuple(sorted(kinds)), stamp, self._sources.generation
+
+
+def _keep(cache: OrderedDict[K, V], key: K, value: V) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > _KEPT_PLANS:
+        cache.popitem(last=False)
 
 
 def _bound(

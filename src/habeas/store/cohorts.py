@@ -44,6 +44,12 @@ def present_epoch(connection: Connection, cohort_id: str) -> int | None:
     return connection.execute(sa.select(cohort.c.epoch).where(cohort.c.id == cohort_id)).scalar_one_or_none()
 
 
+def stages_of(connection: Connection, cohort_ids: Collection[str], *, lock: bool = False) -> dict[str, str]:
+    """The present stages, by id. `lock`: no attempt moves on until the caller's transaction ends."""
+    found = sa.select(cohort.c.id, cohort.c.stage).where(cohort.c.id.in_(cohort_ids))
+    return {row.id: row.stage for row in connection.execute(found.with_for_update() if lock else found)}
+
+
 def advance(connection: Connection, cohort_id: str, epoch: int, values: Mapping[str, Any], now: datetime) -> bool:
     """Write stage, progress or the end, if the epoch still owns the cohort."""
     mine = (cohort.c.id == cohort_id, cohort.c.epoch == epoch, cohort.c.finished_at.is_(None))

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from habeas.store.session import new_or_known
 from habeas.store.tables import setting
 
 PAUSED = "paused"
@@ -18,11 +19,9 @@ def is_on(connection: Connection, name: str) -> bool:
 
 
 def turn_on(connection: Connection, name: str, now: datetime) -> bool:
-    """Turn the switch on; whether it was off before."""
-    if is_on(connection, name):
-        return False
-    connection.execute(sa.insert(setting).values(name=name, value=True, updated_at=now))
-    return True
+    """Turn the switch on; whether it was off before. Of two that do so at once, one is told True."""
+    new = new_or_known(connection, setting).values(name=name, value=True, updated_at=now)
+    return connection.execute(new.on_conflict_do_nothing()).rowcount == 1
 
 
 def turn_off(connection: Connection, name: str) -> bool:

@@ -1,0 +1,95 @@
+"""An opened installation: settings, our own database, the vault, the clock, the sources, and how to wake workers.
+
+Built at the edge and handed down; nothing here is global. Opening migrates the database and makes the
+default objects once. Never starts a thread or a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from sqlalchemy.engine import Connection
+
+from habeas.core.clock import Clock, SystemClock
+from habeas.core.settings import Settings
+from habeas.plan.model import Plan
+from habeas.requests.planner import Planner
+from habeas.requests.policies import make_defaults
+from habeas.requests.sources import Sources
+from habeas.store import plans, switches
+from habeas.store.secrets import Vault, open_vault
+from habeas.store.session import Database, default_url
+from habeas.store.wake import Waker
+
+_DEFAULTS_MADE = "defaults_made"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Everything a service needs. Safe to share between threads; a context manager that closes itself."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    clock: Clock
+    sources: Sources
+    planner: Planner
+    waker: Waker
+
+    @property
+    def wake(self) -> Callable[[], None]:
+        """Tells workers that there is something to do; call it after the commit. Never fails."""
+        return self.waker.send
+
+    def plan(self, connection: Connection, digest: str) -> Plan:
+        """The plan of a digest: from memory, else as stored. Raises NotFound."""
+        made = self.planner.made(digest)
+        if made is None:
+            made = plans.get(connection, digest)
+            self.planner.keep(digest, made)
+        return made
+
+    def close(self) -> None:
+        """Close connections to the sources and to our database; safe to call twice."""
+        self.sources.close()
+        self.waker.close()
+        self.database.close()
+
+    def __enter__(self) -> Installation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_installation(settings: Settings, *, clock: Clock | None = None) -> Installation:
+    """Open, migrate, and make the default objects where that was never done. Safe from several processes.
+
+    Raises BadInput or Unavailable that say what of the settings is wrong or out of reach.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    vault = open_vault(settings)
+    database = Database.open(settings.database_url or default_url(settings.data_dir))
+    try:
+        database.migrate()
+        time = clock or SystemClock()
+        _make_defaults(database, time, vault)
+    except BaseException:
+        database.close()
+        raise
+    sources = Sources(database, vault, settings.data_dir)
+    planner = Planner(database, vault, sources, settings.phone_region)
+    return Installation(settings, database, vault, time, sources, planner, Waker(database, settings.data_dir))
+
+
+def _make_defaults(database: Database, clock: Clock, vault: Vault) -> None:
+    with database.read() as connection:
+        if switches.is_on(connection, _DEFAULTS_MADE):
+            return
+    with database.begin() as connection:
+        if switches.turn_on(connection, _DEFAULTS_MADE, clock.now()):
+            make_defaults(connection, clock, vault)

@@ -1,0 +1,247 @@
+"""Taking requests in: `POST /privacy-request`. What is in `succeeded` is durable when the call returns.
+
+A call is one transaction: three statements of ours however many items, two more under an idempotency key.
+An item's own fault never stops another. Never runs anything: it wakes the dispatcher.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from habeas.core.errors import BadInput, Conflict, Unauthorised
+from habeas.core.identity import Assurance
+from habeas.requests.answer import TIMES, item_of, policies_of
+from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
+from habeas.requests.clients import PUBLIC, Actor
+from habeas.requests.installation import Installation
+from habeas.requests.model import Stage, Status
+from habeas.requests.sealing import ANSWER, identity_index, seal_identities, seal_package_key, seal_seed
+from habeas.requests.submission import Submission, read_submission
+from habeas.store import requests as store
+from habeas.store.session import new_id
+
+SEED_BYTES = 32
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def submit(
+    installation: Installation,
+    items: Sequence[Any],
+    *,
+    actor: Actor,
+    idempotency_key: str | None = None,
+) -> Bulk:
+    """Take in up to 50 requests; the answer has one entry an item, in order.
+
+    An actor that is `PUBLIC` is public intake: its identities are claims, and it is refused (Unauthorised)
+    unless verification is on. With an idempotency key the same items get the same answer again, other items
+    BadInput. Raises BadInput for more than 50 items; Unavailable if nothing could be stored.
+    """
+    if len(items) > MAX_ITEMS:
+        raise BadInput(f"more than {MAX_ITEMS} items", where="body", fix=f"send {MAX_ITEMS} at a time")
+    intake = _Intake(installation, actor)
+    checked = [intake.check(item) for item in items]
+    if idempotency_key is None:
+        with installation.database.begin() as connection:
+            bulk = intake.store(connection, checked, items)
+    else:
+        bulk = _submit_once(intake, checked, items, idempotency_key)
+    if bulk.succeeded:
+        installation.wake()
+    return bulk
+
+
+class _Intake:
+    """One call: who asks, when, and what becomes of the items."""
+
+    def __init__(self, installation: Installation, actor: Actor) -> None:
+        self.installation = installation
+        self.client_id = actor.client_id
+        self.now = installation.clock.now()
+        verified = installation.settings.subject_identity_verification_required
+        if actor == PUBLIC and not verified:
+            raise Unauthorised("no token was given", fix="send Authorization: Bearer <token>")
+        self.assurance = Assurance.CLAIMED if actor == PUBLIC else Assurance.VOUCHED
+        self.status, self.stage = _beginning(
+            public=actor == PUBLIC, approval=installation.settings.require_manual_request_approval
+        )
+
+    def check(self, item: object) -> Submission | BadInput:
+        """The item as a submission, or what is wrong with it."""
+        try:
+            return read_submission(item, self.assurance, self.now)
+        except BadInput as problem:
+            return problem
+
+    def store(self, connection: Connection, checked: Sequence[Submission | BadInput], items: Sequence[Any]) -> Bulk:
+        """Write what is right, in the caller's transaction, and answer for every item."""
+        keys = {each.policy_key for each in checked if isinstance(each, Submission)}
+        found = store.find_policies(connection, keys=keys) if keys else []
+        by_key = {row["key"]: row for row in found}
+        policies = policies_of(found)
+        bulk, rows, identities = Bulk(), [], []
+        for each, item in zip(checked, items, strict=True):
+            problem = each if isinstance(each, BadInput) else _policy_problem(each.policy_key, by_key)
+            if problem is not None or isinstance(each, BadInput):
+                bulk.failed.append(Failure(_message(problem), item if isinstance(item, dict) else {}))
+                continue
+            row = self.row(each, by_key[each.policy_key])
+            rows.append(row)
+            identities.extend(self.indexes(row["id"], each))
+            bulk.succeeded.append(item_of(row, policies, self.now.date()))
+        if rows:
+            store.insert_requests(connection, rows, identities)
+        return bulk
+
+    def row(self, submission: Submission, policy: Mapping[str, Any]) -> dict[str, Any]:
+        """The new request's row, every column that has a value or is shown."""
+        vault, request_id = self.installation.vault, new_id("pri")
+        days = policy["execution_timeframe"]
+        package_key = submission.encryption_key
+        return dict.fromkeys(_ABSENT) | {
+            "id": request_id,
+            "created_at": self.now,
+            "updated_at": self.now,
+            "external_id": submission.external_id,
+            "requested_at": submission.requested_at,
+            "policy_id": policy["id"],
+            "policy_key": policy["key"],
+            "client_id": self.client_id or None,
+            "status": self.status,
+            "stage": self.stage,
+            "warnings": list(submission.warnings) or None,
+            "kinds": submission.kinds,
+            "sealed_identities": seal_identities(vault, request_id, submission.alternatives),
+            "sealed_encryption_key": seal_package_key(vault, request_id, package_key) if package_key else None,
+            "sealed_seed": seal_seed(vault, request_id, os.urandom(SEED_BYTES)),
+            "due_date": None if days is None else _due(submission.requested_at, days),
+            "attempt": 0,
+        }
+
+    def indexes(self, request_id: str, submission: Submission) -> list[dict[str, Any]]:
+        """The search rows of a request, each identity once."""
+        vault, region = self.installation.vault, self.installation.settings.phone_region
+        found = {(each.kind, identity_index(vault, each.kind, each.value, region)) for each in submission.identities}
+        return [{"privacy_request_id": request_id, "kind": kind, "blind_index": index} for kind, index in sorted(found)]
+
+
+# Columns that a new request has none of, named so that its row can be shown without reading it back.
+_ABSENT = (
+    "outcome",
+    "reason",
+    "reason_detail",
+    "kept",
+    "not_searched",
+    "started_processing_at",
+    "finished_processing_at",
+    "reviewed_at",
+    "reviewed_by",
+    "identity_verified_at",
+    "paused_at",
+    "canceled_at",
+    "cancel_reason",
+    "plan_digest",
+    "package",
+)
+
+
+def _beginning(*, public: bool, approval: bool) -> tuple[Status, Stage]:
+    if public:
+        return Status.IDENTITY_UNVERIFIED, Stage.VERIFY_IDENTITY
+    return Status.PENDING, Stage.APPROVE if approval else Stage.QUEUED
+
+
+def _policy_problem(key: str, policies: Mapping[str, Mapping[str, Any]]) -> BadInput | None:
+    policy = policies.get(key)
+    if policy is None:
+        return BadInput(f"Policy with key {key} does not exist")
+    if policy["rule_id"] is None:
+        return BadInput(f"Policy with key {key} has no rules", fix="give it a rule with a target first")
+    return None
+
+
+def _message(problem: BadInput | None) -> str:
+    return "" if problem is None else str(problem)
+
+
+def _due(requested_at: datetime, days: int) -> datetime | None:
+    try:
+        return requested_at + timedelta(days=days)
+    except OverflowError:
+        return None
+
+
+def _submit_once(intake: _Intake, checked: Sequence[Submission | BadInput], items: Sequence[Any], key: str) -> Bulk:
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise BadInput("must be up to 255 visible ASCII characters", where="Idempotency-Key")
+    digest = _digest(intake.installation, items)
+    try:
+        with intake.installation.database.begin() as connection:
+            known = _known_answer(intake, connection, key, digest)
+            if known is not None:
+                return known
+            bulk = intake.store(connection, checked, items)
+            store.insert_answer(connection, _answer_row(intake, key, digest, bulk))
+            return bulk
+    except Conflict:
+        # Two calls with one key at once: the other one's commit was first, so its answer is ours too.
+        with intake.installation.database.read() as connection:
+            known = _known_answer(intake, connection, key, digest)
+        if known is None:
+            raise
+        return known
+
+
+def _known_answer(intake: _Intake, connection: Connection, key: str, digest: str) -> Bulk | None:
+    row = store.find_answer(connection, intake.client_id, key)
+    if row is None:
+        return None
+    if not hmac.compare_digest(row["body_digest"], digest):
+        raise BadInput("was used before with another body", where="Idempotency-Key", fix="use a new key")
+    plain = intake.installation.vault.open(ANSWER, row["sealed_answer"], _context(intake.client_id, key))
+    return _read_answer(json.loads(plain))
+
+
+def _answer_row(intake: _Intake, key: str, digest: str, bulk: Bulk) -> dict[str, Any]:
+    plain = json.dumps(asdict(bulk), default=datetime.isoformat).encode()
+    return {
+        "client_id": intake.client_id,
+        "key": key,
+        "body_digest": digest,
+        "request_ids": [item["id"] for item in bulk.succeeded],
+        "sealed_answer": intake.installation.vault.seal(ANSWER, plain, _context(intake.client_id, key)),
+        "created_at": intake.now,
+    }
+
+
+def _read_answer(stored: Mapping[str, Any]) -> Bulk:
+    return Bulk(
+        succeeded=[
+            {
+                name: datetime.fromisoformat(value) if name in TIMES and value is not None else value
+                for name, value in item.items()
+            }
+            for item in stored["succeeded"]
+        ],
+        failed=[Failure(each["message"], each["data"]) for each in stored["failed"]],
+        warnings=stored["warnings"],
+    )
+
+
+def _context(client_id: str, key: str) -> str:
+    return f"{client_id}/{key}"
+
+
+def _digest(installation: Installation, items: Sequence[Any]) -> str:
+    # Keyed: the body holds identities, whose plain digest could be guessed.
+    body = json.dumps(list(items), sort_keys=True).encode()
+    return hmac.new(installation.vault.key(ANSWER), body, "sha256").hexdigest()

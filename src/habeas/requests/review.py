@@ -1,0 +1,173 @@
+"""What people decide about requests: approve, deny, cancel, retry; and the switch that pauses everything.
+
+Each request moves in a transaction of its own with its audit entry, so that one that can't move never stops
+the others. Approval says nothing about identity: both are asked again where execution starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from habeas.core.errors import BadInput, Conflict, NotFound
+from habeas.requests.answer import item_of, policies_of
+from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
+from habeas.requests.clients import Actor
+from habeas.requests.installation import Installation
+from habeas.requests.model import FINAL, Stage, Status
+from habeas.requests.moves import BEFORE_MASKING, move, requeue_values
+from habeas.store import audit, cohorts, switches
+from habeas.store import requests as store
+
+MAX_REASON = 200
+
+Change = Callable[[Connection, dict[str, Any], datetime], None]
+
+
+def approve(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bulk:
+    """Let pending requests run. fidesops' messages for what can't be approved."""
+
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        if row["status"] != Status.PENDING:
+            raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}, not pending")
+        reviewed = {"reviewed_at": now, "reviewed_by": actor.client_id}
+        move(connection, row, Status.APPROVED, Stage.QUEUED, now, **reviewed)
+
+    return _each(installation, ids, actor, "privacy_request.approved", change, wakes=True)
+
+
+def deny(installation: Installation, ids: Sequence[str], *, actor: Actor, reason: str | None = None) -> Bulk:
+    """Refuse requests that haven't begun. The reason is kept in the audit trail."""
+    _check_reason(reason)
+
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        if Status.DENIED not in _denied_from(row):
+            raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}")
+        values = {"reviewed_at": now, "reviewed_by": actor.client_id, "finished_processing_at": now}
+        move(connection, row, Status.DENIED, Stage.DONE, now, **values)
+
+    return _each(
+        installation, ids, actor, "privacy_request.denied", change, detail={"reason": reason} if reason else None
+    )
+
+
+def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reason: str | None = None) -> Bulk:
+    """Stop requests, also running ones as long as nothing of them is masked yet."""
+    _check_reason(reason)
+
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        running = row["status"] == Status.IN_PROCESSING
+        if running and not _may_leave(connection, row):
+            raise Conflict("can't be canceled any more", where=row["id"], fix="masking has begun; wait for its end")
+        values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
+        move(connection, row, Status.CANCELED, Stage.DONE, now, **values)
+
+    return _each(
+        installation, ids, actor, "privacy_request.canceled", change, detail={"reason": reason} if reason else None
+    )
+
+
+def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bulk:
+    """Put requests that ended in error, or wait for somebody, back into the queue, to be planned anew.
+
+    What was done stays done: the former cohort is kept with the request.
+    """
+
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        if row["status"] not in (Status.ERROR, Status.REQUIRES_INPUT):
+            raise Conflict(
+                "can't be retried", where=row["id"], fix=f"it is {row['status']}, not error or requires_input"
+            )
+        move(connection, row, Status.PENDING, Stage.QUEUED, now, **requeue_values(row))
+
+    return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True)
+
+
+def pause_all(installation: Installation, *, actor: Actor) -> None:
+    """Start no more executions; those that run go on, what comes in waits. Safe to call again."""
+    now = installation.clock.now()
+    with installation.database.begin() as connection:
+        if switches.turn_on(connection, switches.PAUSED, now):
+            audit.append(connection, installation.clock, actor.client_id, "execution.paused", None, None)
+
+
+def resume_all(installation: Installation, *, actor: Actor) -> None:
+    """Start executions again. Safe to call again."""
+    with installation.database.begin() as connection:
+        if switches.turn_off(connection, switches.PAUSED):
+            audit.append(connection, installation.clock, actor.client_id, "execution.resumed", None, None)
+    installation.wake()
+
+
+def is_paused(installation: Installation) -> bool:
+    """Whether the pause switch is on."""
+    with installation.database.read() as connection:
+        return switches.is_on(connection, switches.PAUSED)
+
+
+def _each(
+    installation: Installation,
+    ids: Sequence[str],
+    actor: Actor,
+    action: str,
+    change: Change,
+    *,
+    detail: dict[str, Any] | None = None,
+    wakes: bool = False,
+) -> Bulk:
+    if len(ids) > MAX_ITEMS:
+        raise BadInput(f"more than {MAX_ITEMS} ids", where="request_ids", fix=f"send {MAX_ITEMS} at a time")
+    bulk = Bulk()
+    for request_id in dict.fromkeys(ids):
+        try:
+            bulk.succeeded.append(_one(installation, request_id, actor, action, change, detail))
+        except (Conflict, NotFound) as problem:
+            bulk.failed.append(Failure(problem.message, {"id": request_id}))
+    if wakes and bulk.succeeded:
+        installation.wake()
+    return bulk
+
+
+def _one(
+    installation: Installation,
+    request_id: str,
+    actor: Actor,
+    action: str,
+    change: Change,
+    detail: dict[str, Any] | None,
+) -> dict[str, Any]:
+    now = installation.clock.now()
+    with installation.database.begin() as connection:
+        row = store.find_by_ids(connection, [request_id]).get(request_id)
+        if row is None:
+            raise NotFound(f"No privacy request found with id '{request_id}'")
+        change(connection, row, now)
+        audit.append(connection, installation.clock, actor.client_id, action, request_id, detail)
+        moved = store.find_by_ids(connection, [request_id])[request_id]
+        policies = policies_of(store.find_policies(connection, ids=[moved["policy_id"]]))
+    return item_of(moved, policies, now.date())
+
+
+def _denied_from(row: dict[str, Any]) -> frozenset[Status]:
+    """Empty where denying comes too late: a request that ended, runs or was approved is canceled instead."""
+    status = Status(row["status"])
+    waits = status in (Status.PENDING, Status.IDENTITY_UNVERIFIED, Status.REQUIRES_INPUT)
+    return frozenset({Status.DENIED}) if waits and status not in FINAL else frozenset()
+
+
+def _may_leave(connection: Connection, row: dict[str, Any]) -> bool:
+    """Whether the cohort hasn't begun to mask; it can't begin before the caller's transaction ends."""
+    stages = cohorts.stages_of(connection, [row["cohort_id"]], lock=True)
+    return Stage(stages.get(row["cohort_id"], row["stage"])) in BEFORE_MASKING
+
+
+def _detail(reason: str | None) -> dict[str, Any] | None:
+    return {"reason": reason} if reason else None
+
+
+def _check_reason(reason: str | None) -> None:
+    if reason is not None and len(reason) > MAX_REASON:
+        raise BadInput(f"is longer than {MAX_REASON} characters", where="reason")

@@ -1,0 +1,253 @@
+"""Looking at requests: lists with filters, the log, the receipt and the plan of one. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy.engine import Connection
+
+from habeas.core.errors import BadInput, NotFound
+from habeas.requests.answer import identities_of, item_of, policies_of
+from habeas.requests.bulk import DEFAULT_SIZE, Page
+from habeas.requests.installation import Installation
+from habeas.requests.model import Status
+from habeas.requests.sealing import open_identities, search_indexes
+from habeas.store import cohorts, receipts
+from habeas.store import logs as log_store
+from habeas.store import request_search as store
+from habeas.store import requests as request_store
+from habeas.store.request_search import SORTABLE, Wanted
+
+LOGS_PER_DATASET = 50  # of a verbose list, as fidesops
+
+# The audit trail's actions as fidesops names them among the results of a verbose list.
+_DECISIONS = {
+    "privacy_request.approved": ("Request approved", "approved"),
+    "privacy_request.denied": ("Request denied", "denied"),
+    "privacy_request.canceled": ("Request canceled", "canceled"),
+    "privacy_request.retried": ("Request retried", "retried"),
+}
+
+
+@dataclass(frozen=True)
+class RequestFilter:
+    """What a list of requests is narrowed by, as the API's query names it; None and empty narrow nothing.
+
+    `id` is exact, `request_id` and `external_id` are prefixes; bounds on times are strict, naive times are UTC.
+    `completed_*` and `errored_*` look at the end of complete and failed requests.
+    """
+
+    id: str | None = None
+    request_id: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    identity: str | None = field(default=None, repr=False)
+    policy_key: str | None = None
+    status: Sequence[Status] = ()
+    created_lt: datetime | None = None
+    created_gt: datetime | None = None
+    started_lt: datetime | None = None
+    started_gt: datetime | None = None
+    completed_lt: datetime | None = None
+    completed_gt: datetime | None = None
+    errored_lt: datetime | None = None
+    errored_gt: datetime | None = None
+
+
+_COLUMNS = {
+    "created": "created_at",
+    "started": "started_processing_at",
+    "completed": "finished_processing_at",
+    "errored": "finished_processing_at",
+}
+
+
+class BadQuery(BadInput):
+    """A list's query contradicts itself."""
+
+    status = 400
+
+
+def find(
+    installation: Installation,
+    wanted: RequestFilter | None = None,
+    *,
+    page: int = 1,
+    size: int = DEFAULT_SIZE,
+    sort_field: str = "created_at",
+    sort_direction: str = "desc",
+    include_identities: bool = False,
+    verbose: bool = False,
+) -> Page:
+    """One page of requests. Items are as `answer.item_of`; `identity` and `results` where they are asked for.
+
+    Raises BadQuery for filters that contradict each other, BadInput for an unknown sort field.
+    """
+    if sort_field not in SORTABLE:
+        raise BadInput(f"{sort_field} is not on PrivacyRequest", where="sort_field", fix=", ".join(sorted(SORTABLE)))
+    if sort_direction not in ("asc", "desc"):
+        raise BadInput("must be asc or desc", where="sort_direction")
+    narrowed = _narrow(installation, wanted or RequestFilter())
+    with installation.database.read() as connection:
+        total = store.count(connection, narrowed)
+        rows = store.page(
+            connection,
+            narrowed,
+            sort=sort_field,
+            descending=sort_direction == "desc",
+            offset=(page - 1) * size,
+            limit=size,
+        )
+        items = _items(installation, connection, rows)
+        results = _results(connection, rows) if verbose else {}
+    for item, row in zip(items, rows, strict=True):
+        if include_identities:
+            item |= _identities(installation, row)
+        if verbose:
+            item["results"] = results.get(row["id"], {})
+    return Page(items, total, page, size)
+
+
+def read_request(installation: Installation, request_id: str) -> dict[str, Any]:
+    """One request's item; raises NotFound."""
+    with installation.database.read() as connection:
+        return _items(installation, connection, [_found(connection, request_id)])[0]
+
+
+def logs(installation: Installation, request_id: str, *, page: int = 1, size: int = DEFAULT_SIZE) -> Page:
+    """A request's execution log, oldest first, over all its attempts; raises NotFound."""
+    with installation.database.read() as connection:
+        row = _found(connection, request_id)
+        memberships = _memberships(row)
+        total = log_store.count(connection, memberships)
+        found = log_store.page(connection, memberships, (page - 1) * size, size)
+    return Page([_log_item(each) | {"dataset_name": each["dataset_name"]} for each in found], total, page, size)
+
+
+def receipt(installation: Installation, request_id: str) -> dict[str, object]:
+    """The document of a request's last receipt; raises NotFound where it has none yet."""
+    with installation.database.read() as connection:
+        _found(connection, request_id)
+        document = receipts.find_receipt(connection, request_id)
+    if document is None:
+        raise NotFound("this request has no receipt yet", where=request_id, fix="a receipt is made when it completes")
+    return document
+
+
+def plan(installation: Installation, request_id: str) -> dict[str, Any]:
+    """The plan a request was last executed with, as data with its `digest`; raises NotFound before it has one."""
+    with installation.database.read() as connection:
+        digest = _found(connection, request_id)["plan_digest"]
+        if digest is None:
+            raise NotFound("this request has not been planned yet", where=request_id, fix="see its status and stage")
+        made = installation.plan(connection, digest)
+    data: dict[str, Any] = msgspec.to_builtins(made)
+    return data | {"digest": digest}
+
+
+def _found(connection: Connection, request_id: str) -> dict[str, Any]:
+    row = request_store.find_by_ids(connection, [request_id]).get(request_id)
+    if row is None:
+        raise NotFound(f"No privacy request found with id '{request_id}'")
+    return row
+
+
+def _items(
+    installation: Installation, connection: Connection, rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    wanted = sorted({row["policy_id"] for row in rows})
+    policies = policies_of(request_store.find_policies(connection, ids=wanted)) if wanted else {}
+    running = sorted({row["cohort_id"] for row in rows if row["status"] == Status.IN_PROCESSING})
+    stages = cohorts.stages_of(connection, running) if running else {}
+    today = installation.clock.now().date()
+    items = [item_of(row, policies, today) for row in rows]
+    for item, row in zip(items, rows, strict=True):
+        if row["status"] == Status.IN_PROCESSING:
+            item["stage"] = stages.get(row["cohort_id"], row["stage"])  # members move with their cohort
+    return items
+
+
+def _identities(installation: Installation, row: Mapping[str, Any]) -> dict[str, Any]:
+    found = open_identities(installation.vault, row["id"], row["sealed_identities"])
+    details = [
+        {"kind": each.kind, "value": each.value, "label": each.label, "assurance": each.assurance} for each in found
+    ]
+    return {"identity": identities_of(found), "identities": details}
+
+
+def _memberships(row: Mapping[str, Any]) -> list[log_store.Membership]:
+    earlier = [(cohort, member) for cohort, member in row["earlier"] or ()]
+    return earlier if row["cohort_id"] is None else [*earlier, (row["cohort_id"], row["member"])]
+
+
+def _log_item(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("collection_name", "fields_affected", "message", "action_type", "status", "updated_at", "counts")
+    return {name: row[name] for name in names}
+
+
+def _results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Per request: decisions about it, and per dataset the first entries of its log."""
+    ids = [row["id"] for row in rows]
+    results: dict[str, dict[str, list[dict[str, Any]]]] = {each: {} for each in ids}
+    for entry in store.decisions_about(connection, ids):
+        shown = _DECISIONS.get(entry["action"])
+        if shown is not None:
+            message = (entry["detail"] or {}).get("reason")
+            item = {
+                "status": shown[1],
+                "message": message,
+                "updated_at": entry["created_at"],
+                "user_id": entry["actor"],
+            }
+            results[entry["subject"]].setdefault(shown[0], []).append(item)
+    for entry in log_store.first_per_dataset(connection, ids, LOGS_PER_DATASET):
+        results[entry["privacy_request_id"]].setdefault(entry["dataset_name"], []).append(_log_item(entry))
+    return results
+
+
+def _decision(entry: Mapping[str, Any], status: str) -> dict[str, Any]:
+    message = (entry["detail"] or {}).get("reason")
+    return {"status": status, "message": message, "updated_at": entry["created_at"], "user_id": entry["actor"]}
+
+
+def _narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
+    completed = wanted.completed_lt or wanted.completed_gt
+    errored = wanted.errored_lt or wanted.errored_gt
+    if completed and errored:
+        raise BadQuery("Cannot specify both succeeded and failed query params.")
+    statuses = {Status(each) for each in wanted.status}
+    if completed or errored:
+        ended = Status.COMPLETE if completed else Status.ERROR
+        if statuses and ended not in statuses:
+            return Wanted(ids=())
+        statuses = {ended}
+    region = installation.settings.phone_region
+    return Wanted(
+        ids=None if wanted.id is None else (wanted.id,),
+        id_prefix=wanted.request_id,
+        external_prefix=wanted.external_id,
+        statuses=tuple(sorted(statuses)),
+        indexes=search_indexes(installation.vault, wanted.identity, region) if wanted.identity else None,
+        policy_key=wanted.policy_key,
+        after=_bounds(wanted, "gt"),
+        before=_bounds(wanted, "lt"),
+    )
+
+
+def _bounds(wanted: RequestFilter, side: str) -> tuple[tuple[str, datetime], ...]:
+    found = []
+    for name, column in _COLUMNS.items():
+        given = _aware(getattr(wanted, f"{name}_{side}"))
+        low, high = _aware(getattr(wanted, f"{name}_gt")), _aware(getattr(wanted, f"{name}_lt"))
+        if low and high and high < low:
+            raise BadQuery(f"Value specified for {name}_lt: must be after {name}_gt", where=f"{name}_lt")
+        if given is not None:
+            found.append((column, given))
+    return tuple(found)
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,122 @@
+"""Queries of the dispatcher: which groups of requests wait, claiming a group as a cohort, ending a group.
+
+A group is what may run as one cohort: one policy, the same identity kinds. Claiming is one statement whose
+own WHERE says what may be claimed, so that of several dispatchers each request falls to exactly one.
+Statuses and stages are the caller's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from habeas.store import switches
+from habeas.store.tables import connection as source
+from habeas.store.tables import dataset, policy, rule, rule_target, storage
+from habeas.store.tables import privacy_request as request
+
+
+class Ready(NamedTuple):
+    """What may be claimed: a stage, its statuses, and, where approval is asked, that it was given.
+
+    In any case a request must be an authorised client's or have a verified identity.
+    """
+
+    stage: str
+    statuses: tuple[str, ...]
+    approval_required: bool
+
+
+class Group(NamedTuple):
+    """Waiting requests that may run together. `kinds` is the JSON text as stored; `stamp` changes with every
+    change of policies, connections, datasets and destinations, and is equal for equal configurations.
+    """
+
+    policy_id: str
+    policy_key: str
+    kinds: str
+    size: int
+    stamp: str
+
+
+def waiting_groups(connection: Connection, ready: Ready) -> list[Group]:
+    """All groups, the one that waits longest first; none while execution is paused. One statement."""
+    found = (
+        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), sa.func.count(), _stamp())
+        .where(*_claimable(ready), switches.is_off_clause(switches.PAUSED))
+        .group_by(request.c.policy_id, request.c.policy_key, _kinds())
+        .order_by(sa.func.min(request.c.created_at), request.c.policy_id, _kinds())
+    )
+    return [Group(*row) for row in connection.execute(found)]
+
+
+def configuration_stamp(connection: Connection) -> str:
+    """The present stamp, as groups carry it."""
+    return connection.execute(sa.select(_stamp())).scalar_one()
+
+
+def claim(connection: Connection, group: Group, ready: Ready, most: int, values: Mapping[str, Any]) -> int:
+    """Make the oldest `most` requests of a group members of a cohort; how many there were.
+
+    Members are numbered from 0 by age. `values` are written to each; rows that another dispatcher holds are
+    passed over, not waited for.
+    """
+    oldest = (
+        sa.select(request.c.id, request.c.created_at)
+        .where(*_claimable(ready), *_in_group(group), switches.is_off_clause(switches.PAUSED))
+        .order_by(request.c.created_at, request.c.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+        .cte("oldest")  # a CTE that locks is run once; as a subquery it could run again per row
+    )
+    place = sa.func.row_number().over(order_by=(oldest.c.created_at, oldest.c.id)) - 1
+    numbered = sa.select(oldest.c.id, place.label("member")).cte("numbered")
+    claimed = sa.update(request).where(request.c.id == numbered.c.id).values(member=numbered.c.member, **values)
+    return connection.execute(claimed).rowcount
+
+
+def end_group(connection: Connection, group: Group, ready: Ready, values: Mapping[str, Any]) -> int:
+    """Write `values` to every waiting request of a group; how many there were."""
+    ended = sa.update(request).where(*_claimable(ready), *_in_group(group)).values(**values)
+    return connection.execute(ended).rowcount
+
+
+def started_at(now: Any) -> sa.ColumnElement[Any]:
+    """A request's first start, kept over retries."""
+    return sa.func.coalesce(request.c.started_processing_at, sa.literal(now, request.c.started_processing_at.type))
+
+
+def _claimable(ready: Ready) -> tuple[sa.ColumnElement[bool], ...]:
+    vouched_or_verified = sa.or_(request.c.client_id.is_not(None), request.c.identity_verified_at.is_not(None))
+    conditions = (request.c.stage == ready.stage, request.c.status.in_(ready.statuses), vouched_or_verified)
+    return (*conditions, request.c.reviewed_at.is_not(None)) if ready.approval_required else conditions
+
+
+def _in_group(group: Group) -> tuple[sa.ColumnElement[bool], ...]:
+    return request.c.policy_id == group.policy_id, _kinds() == group.kinds
+
+
+def _kinds() -> sa.Cast[str]:
+    return sa.cast(request.c.kinds, sa.Text)
+
+
+def _stamp() -> sa.ScalarSelect[str]:
+    """One text over id and last change of every configuration row: times alone would miss a change that a
+    machine with a slower clock makes.
+    """
+    marks = [
+        sa.select((table.c.id + "@" + sa.cast(table.c.updated_at, sa.Text) + extra).label("mark"))
+        for table, extra in (
+            (policy, sa.literal("")),
+            (rule, sa.literal("")),
+            (rule_target, sa.literal("")),
+            (storage, sa.literal("")),
+            (source, sa.literal("#") + sa.cast(source.c.version, sa.Text)),
+            (dataset, sa.literal("#") + dataset.c.version),
+        )
+    ]
+    every = sa.union_all(*marks).subquery("configuration")
+    return sa.select(sa.func.coalesce(sa.func.aggregate_strings(every.c.mark, ","), "")).scalar_subquery()
