@@ -1,0 +1,242 @@
+"""`habeas apply`: makes an installation be as files declare it, and shows the difference.
+
+Objects that the files don't name stay. A policy that they name is made whole: its rules and targets are
+exactly those of the file. Secrets can be written but never read back, so they are sent each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from habeas.cli.options import Place, placed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from habeas.cli.client import Client
+    from habeas.cli.declaration import Body, Declaration
+
+_MARKS = {"create": "+", "change": "~", "remove": "-", "send": ">", "same": "="}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between the files and the installation. `what`: create, change, remove, send, same."""
+
+    noun: str
+    key: str
+    what: str
+    fields: tuple[str, ...] = ()
+    make: Callable[[], str | None] | None = None  # does it; may answer with a remark
+
+    def as_json(self) -> dict[str, object]:
+        """For `--json`."""
+        return {"noun": self.noun, "key": self.key, "what": self.what, "fields": list(self.fields)}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(apply)
+
+
+@placed
+def apply(
+    place: Place,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML or JSON files, read as one.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
+) -> None:
+    """Make connections, storage, datasets and policies be as declared in files. Safe to run again."""
+    from habeas.cli.client import open_client
+    from habeas.cli.declaration import read_declaration
+    from habeas.cli.output import answer
+
+    declared = read_declaration(files)
+    with open_client(place) as client:
+        done = apply_declaration(client, declared, dry_run=dry_run)
+    answer(place.as_json, {"dry_run": dry_run, "changes": done}, lambda out: _show(out, done, dry_run))
+
+
+def apply_declaration(client: Client, declared: Declaration, *, dry_run: bool) -> list[dict[str, Any]]:
+    """Make the installation be as declared; gives each change. The first that fails raises; those before it stay."""
+    done: list[dict[str, Any]] = []
+    for changes in (_storage, _connections, _datasets, _policies):
+        for change in changes(client, declared):
+            remark = change.make() if change.make is not None and not dry_run else None
+            done.append(change.as_json() | ({"remark": remark} if remark else {}))
+    return done
+
+
+def _show(out: Console, changes: Sequence[Mapping[str, Any]], dry_run: bool) -> None:
+    for change in changes:
+        fields = f" ({', '.join(change['fields'])})" if change["fields"] else ""
+        remark = f" – {change['remark']}" if change.get("remark") else ""
+        out.print(f"{_MARKS[change['what']]} {change['noun']} {change['key']}{fields}{remark}", markup=False)
+    count = sum(change["what"] != "same" for change in changes)
+    same = len(changes) - count
+    out.print(f"{count} to do; nothing was written" if dry_run else f"{count} done, {same} as they were")
+
+
+def _storage(client: Client, declared: Declaration) -> Iterator[Change]:
+    for key, body in declared.storage.items():
+        current = _find(client, f"/storage/config/{key}")
+        plain = {name: value for name, value in body.items() if name != "secrets"}
+        yield _upsert("storage", key, plain, current, partial(_patch, client, "/storage/config", plain))
+        if "secrets" in body:
+            yield _send_secrets(client, "storage", f"/storage/config/{key}/secret", key, body["secrets"])
+
+
+def _connections(client: Client, declared: Declaration) -> Iterator[Change]:
+    for key, body in declared.connections.items():
+        current = _find(client, f"/connection/{key}")
+        plain = {name: value for name, value in body.items() if name not in ("secrets", "datasets")}
+        yield _upsert("connection", key, plain, current, partial(_patch, client, "/connection", plain))
+        if "secrets" in body:
+            yield _send_secrets(client, "connection", f"/connection/{key}/secret", key, body["secrets"])
+
+
+def _datasets(client: Client, declared: Declaration) -> Iterator[Change]:
+    from habeas.core.errors import BadInput
+
+    stored = stored_datasets(client) if declared.datasets else {}
+    grouped: dict[str, list[Change]] = {}
+    bodies: dict[str, list[Body]] = {}
+    for key, body in declared.datasets.items():
+        connection = declared.connection_of(key) or (stored[key][0] if key in stored else None)
+        if connection is None:
+            raise BadInput(
+                "no connection has this dataset",
+                where=f"{declared.where['datasets', key]}: {key}",
+                fix=f"list it under the datasets of a connection: datasets: [{key}]",
+            )
+        current = stored[key][1] if key in stored and stored[key][0] == connection else None
+        change = _upsert("dataset", key, body, current, _nothing)
+        grouped.setdefault(connection, []).append(change)
+        if change.what != "same":
+            bodies.setdefault(connection, []).append(body)
+    for connection, changes in grouped.items():
+        send = partial(_patch, client, f"/connection/{connection}/dataset", *bodies.get(connection, ()))
+        # One call, since datasets of a connection may refer to each other; made with the last that changes.
+        last = max((index for index, change in enumerate(changes) if change.what != "same"), default=None)
+        yield from (replace(change, make=send if index == last else None) for index, change in enumerate(changes))
+
+
+def stored_datasets(client: Client) -> dict[str, tuple[str, Body]]:
+    """All datasets of the installation by key, each with its connection's key."""
+    return {
+        body["fides_key"]: (connection["key"], body)
+        for connection in client.pages("/connection")
+        for body in client.pages(f"/connection/{connection['key']}/dataset")
+    }
+
+
+def _policies(client: Client, declared: Declaration) -> Iterator[Change]:
+    for key, body in declared.policies.items():
+        current = _find(client, f"/policy/{key}")
+        plain = {name: value for name, value in body.items() if name != "rules"}
+        yield _upsert("policy", key, plain, current, partial(_patch, client, "/policy", plain))
+        if "rules" in body:
+            yield from _rules(client, key, body["rules"], current or {})
+
+
+def _rules(client: Client, policy: str, rules: Sequence[Body], current: Body) -> Iterator[Change]:
+    path = f"/policy/{policy}/rule"
+    known = {rule["key"]: rule for rule in current.get("rules", [])}
+    wanted = {rule["key"] for rule in rules}
+    for key in known:
+        if key not in wanted:
+            yield Change("rule", key, "remove", (), partial(_delete, client, f"{path}/{key}"))
+    for rule in rules:
+        key = rule["key"]
+        plain = {name: value for name, value in rule.items() if name != "targets"}
+        now = _comparable(known[key], plain) if key in known else None
+        yield _upsert("rule", key, plain, now, partial(_patch, client, path, plain))
+        yield from _targets(client, f"{path}/{key}/target", key, rule.get("targets", []), known.get(key, {}))
+
+
+def _targets(client: Client, path: str, rule: str, targets: Sequence[Any], current: Body) -> Iterator[Change]:
+    bodies = [{"data_category": target} if isinstance(target, str) else dict(target) for target in targets]
+    known = {target["data_category"]: target for target in current.get("targets", [])}
+    wanted = {body.get("data_category") for body in bodies}
+    for category, target in known.items():
+        if category not in wanted:
+            key = target["key"]
+            yield Change("target", f"{rule} {category}", "remove", (), partial(_delete, client, f"{path}/{key}"))
+    for body in bodies:
+        category = body.get("data_category")
+        name = f"{rule} {category}"
+        full = {"key": name.replace(" ", "_").replace(".", "_"), "name": name} | body
+        if category in known:
+            yield Change("target", name, "same")
+        else:
+            yield Change("target", name, "create", (), partial(_patch, client, path, full))
+
+
+def _comparable(stored: Body, declared: Body) -> Body:
+    """The stored rule in the shape of a declared one. The configuration of a strategy is never shown: it is
+    taken as declared where the strategy is the same.
+    """
+    shown = dict(stored)
+    destination = stored.get("storage_destination") or {}
+    shown["storage_destination_key"] = destination.get("key")
+    strategy = (stored.get("masking_strategy") or {}).get("strategy")
+    declared_strategy = declared.get("masking_strategy")
+    if isinstance(declared_strategy, Mapping) and declared_strategy.get("strategy") == strategy:
+        shown["masking_strategy"] = None if declared_strategy.get("configuration") else declared_strategy
+    return shown
+
+
+def _upsert(noun: str, key: str, body: Body, current: Body | None, make: Callable[[], str | None]) -> Change:
+    if current is None:
+        return Change(noun, key, "create", (), make)
+    fields = _differing(body, current)
+    return Change(noun, key, "change", fields, make) if fields else Change(noun, key, "same")
+
+
+def _differing(body: Body, current: Body) -> tuple[str, ...]:
+    return tuple(name for name, value in body.items() if current.get(name) != value)
+
+
+def _send_secrets(client: Client, noun: str, path: str, key: str, secrets: Mapping[str, Any]) -> Change:
+    def make() -> str | None:
+        told = client.call("PUT", path, json=secrets) or {}
+        reason = told.get("failure_reason")
+        return f"test {told['test_status']}" + (f": {reason}" if reason else "") if told.get("test_status") else None
+
+    return Change(f"secrets of {noun}", key, "send", tuple(secrets), make)
+
+
+def _find(client: Client, path: str) -> Body | None:
+    from habeas.cli.client import ApiProblem
+
+    try:
+        found: Body = client.get(path)
+    except ApiProblem as problem:
+        if problem.http_status != 404:
+            raise
+        return None
+    return found
+
+
+def _patch(client: Client, path: str, *bodies: Body) -> str | None:
+    """Send one bulk call; its first failure becomes our error, its warnings a remark."""
+    from habeas.core.errors import BadInput
+
+    told = client.call("PATCH", path, json=list(bodies))
+    for failure in told.get("failed", []):
+        raise BadInput(failure["message"], where=path)
+    warnings = [str(warning) for warning in told.get("warnings") or []]
+    return "; ".join(warnings) or None
+
+
+def _nothing() -> None:
+    """Stands where another change does the work."""
+
+
+def _delete(client: Client, path: str) -> None:
+    client.call("DELETE", path)

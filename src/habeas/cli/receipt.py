@@ -1,0 +1,105 @@
+"""`habeas receipt`: shows receipts, verifies one without any server, and publishes the head of their chain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from habeas.cli.options import Place, placed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    commands = typer.Typer(help="Signed proofs of what was done.", no_args_is_help=True)
+    commands.command()(show)
+    commands.command()(verify)
+    commands.command()(head)
+    app.add_typer(commands, name="receipt")
+
+
+@placed
+def show(
+    place: Place,
+    request_id: Annotated[str, typer.Argument(help="Id of the request, pri_…")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
+) -> None:
+    """The receipt of a request, as `receipt verify` takes it."""
+    from habeas.cli.client import open_client
+    from habeas.cli.output import say
+
+    with open_client(place) as client:
+        document = client.get(f"/privacy-request/{request_id}/receipt")
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        say(f"written to {output}")
+
+
+@placed
+def head(place: Place) -> None:
+    """The newest signed head. Publish it: a dropped end of the chain shows only against a published head."""
+    from habeas.cli.client import open_client
+    from habeas.cli.output import answer
+
+    with open_client(place) as client:
+        now = client.get("/receipt/head")
+    answer(place.as_json, now, lambda out: out.print(json.dumps(now, indent=2), markup=False))
+
+
+def verify(
+    *,
+    file: Annotated[Path, typer.Argument(help="A receipt, as `receipt show` writes it.")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="The installation's public keys: what it serves at /.well-known/habeas-receipt-keys.json."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Check a receipt's signature and its place in the chain's head, offline. Exit code 1 if it is not genuine."""
+    from habeas.cli.declaration import read_file
+    from habeas.cli.output import Exit, answer, stop
+
+    told = verdict(read_file(file), read_file(keys) if keys is not None else None)
+    answer(as_json, told, lambda out: _show_verdict(out, told))
+    if not told["genuine"]:
+        stop(Exit.PROBLEM)
+
+
+def verdict(receipt: str, keys: str | None) -> dict[str, Any]:
+    """Whether the text of a receipt is genuine, against the text of a keys file or else the key it carries."""
+    from habeas.core.errors import BadInput
+    from habeas.store.receipt_format import (
+        embedded_keys,
+        read_keys_document,
+        read_receipt_document,
+        verify_receipt_document,
+    )
+
+    try:
+        known = read_keys_document(json.loads(keys)) if keys is not None else None
+    except ValueError:
+        raise BadInput("is not JSON", where="--keys") from None
+    try:
+        document = read_receipt_document(receipt)
+        found = verify_receipt_document(document, known if known is not None else embedded_keys(document))
+    except BadInput as problem:
+        return {"genuine": False, "problem": str(problem), "trusted_key": known is not None}
+    told = {"genuine": True, "head": found.head, "key_id": found.key_id, "time": found.time}
+    return told | {"trusted_key": known is not None}
+
+
+def _show_verdict(out: Console, told: dict[str, Any]) -> None:
+    if not told["genuine"]:
+        out.print(f"NOT GENUINE: {told['problem']}", markup=False)
+        return
+    out.print(f"Genuine: signed by key {told['key_id']}, in head {told['head']} of {told['time']}.", markup=False)
+    if not told["trusted_key"]:
+        out.print("The key came with the receipt; give --keys to be sure whose it is.", markup=False)
