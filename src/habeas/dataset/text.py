@@ -30,7 +30,6 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_MERGE = "<<"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,7 @@ class _Frame:
     anchor: str | None
     key: str | None = None
     key_mark: _Mark | None = None
+    merging: bool = False  # the key is YAML's merge key, `<<` without quotes
     merges: list[object] = field(default_factory=list)
     size: int = 1
 
@@ -181,6 +181,7 @@ class _Composer:
             raise self._refuse(event, f"the key {event.value!r} is not text", "put it in quotes")
         if isinstance(frame.value, dict) and value in frame.value:
             raise self._refuse(event, f"the key {value!r} stands here a second time", "keep one of them")
+        frame.merging = value == "<<" and not event.style
         frame.key, frame.key_mark = value, _Mark.of(event)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
@@ -240,11 +241,19 @@ class _Composer:
         frame.size += size
         if isinstance(frame.value, list):
             frame.value.append(value)
-        elif frame.key == _MERGE:
-            frame.merges.append(value)
+        elif frame.merging:
+            self._merge(frame, value)
         elif frame.key is not None:
             frame.value[frame.key] = value
         frame.key = frame.key_mark = None
+        frame.merging = False
+
+    def _merge(self, frame: _Frame, value: object) -> None:
+        if not all(isinstance(each, dict) for each in (value if isinstance(value, list) else [value])):
+            line, column = frame.key_mark or _Mark(1, 1)
+            where = f"{self.name}:{line}:{column}"
+            raise BadSyntax("a merge key takes a mapping or a list of mappings", where=where, fix="put << in quotes")
+        frame.merges.append(value)
 
 
 def _mappings(merges: list[object]) -> Iterator[dict[str, object]]:
