@@ -88,6 +88,8 @@ class WaitingRows:
 
 def flatten(row: dict[str, Any]) -> dict[str, object]:
     """Nested objects as dotted names, in order; a name that is already taken gets a `_` behind it."""
+    if dict not in map(type, row.values()):
+        return row
     flat: dict[str, object] = {}
     for name, value in _leaves(row, ""):
         free = name
@@ -110,7 +112,7 @@ def _write_entry(archive: ZipFile, name: str, member: PackageMember, rows: Waiti
     info.compress_type = ZIP_DEFLATED
     info.external_attr = 0o600 << 16
     with archive.open(info, "w", force_zip64=rows.size >= _ZIP64_FROM) as entry:
-        sealed = SealedText(entry.write, member.encryption_key) if member.encryption_key else None
+        sealed = SealedText(entry.write, member.encryption_key) if member.encryption_key is not None else None
         _write_rows(sealed.write if sealed else entry.write, rows)
         if sealed:
             sealed.finish()
@@ -129,9 +131,9 @@ def _write_rows(write: Callable[[bytes], object], rows: WaitingRows) -> None:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, str):
+    if type(value) is str:
         return guarded(value)
-    return canonical_text(value) or ""
+    return "" if value is None else canonical_text(value) or ""
 
 
 def _entry_name(address: str, taken: set[str]) -> str:

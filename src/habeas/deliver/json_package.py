@@ -20,7 +20,7 @@ _FIRST, _FURTHER = b"{", b"],\n"  # what stands before a collection
 
 def write_json(part: Part, member: PackageMember, index: int, cursors: Iterable[StepCursor]) -> None:
     """Write one member's package; sealed as a whole where the member has an encryption key."""
-    sealed = SealedText(part.write, member.encryption_key) if member.encryption_key else None
+    sealed = SealedText(part.write, member.encryption_key) if member.encryption_key is not None else None
     write = sealed.write if sealed else part.write
     opening = _FIRST
     for cursor in cursors:

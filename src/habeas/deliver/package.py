@@ -94,7 +94,7 @@ def _numbered(members: Sequence[PackageMember]) -> list[tuple[int, PackageMember
     for member in members:
         if not _REQUEST_ID.fullmatch(member.request_id):
             raise BadInput("not the id of a privacy request", where="members")
-        if member.encryption_key:
+        if member.encryption_key is not None:
             check_encryption_key(member.encryption_key)
     return [(index, members[position]) for index, position in numbered]
 

@@ -23,7 +23,7 @@ from habeas.deliver.base import Destination
 ENTRY_POINTS = "habeas.destinations"
 
 
-def destination_type(kind: str) -> type[Destination]:
+def destination_class(kind: str) -> type[Destination]:
     """The kind of that name; raises BadInput naming the valid ones."""
     known = _by_kind()
     if kind not in known:
@@ -31,7 +31,7 @@ def destination_type(kind: str) -> type[Destination]:
     return known[kind]
 
 
-def destination_types() -> list[type[Destination]]:
+def destination_classes() -> list[type[Destination]]:
     """All kinds in order of name."""
     return list(_by_kind().values())
 
@@ -54,7 +54,7 @@ def open_destination(
     kind: str, key: str, details: Mapping[str, Any], secrets: Mapping[str, Any] | None, data_dir: Path
 ) -> Destination:
     """A destination ready for packages; raises BadInput for settings that don't fit. Touches no place yet."""
-    chosen = destination_type(kind)
+    chosen = destination_class(kind)
     return chosen(
         key,
         check_settings(chosen.details_model, details, "details"),
