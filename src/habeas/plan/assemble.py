@@ -80,6 +80,8 @@ def column_type(node: Node, name: str) -> ColumnType:
         length = field.length if field else None
         return ColumnType(family, field.data_type or "" if field else "", length)
     lengths = [each for each in (live.type.length, field.length if field else None) if each is not None]
+    if live.type.family is not TypeFamily.OTHER and min(lengths, default=None) == live.type.length:
+        return live.type
     return ColumnType(
         family if live.type.family is TypeFamily.OTHER else live.type.family,
         live.type.native,
@@ -170,7 +172,7 @@ class _Assembly:
             fingerprint=node.table.fingerprint if node.table else "",
             columns=tuple(self._column(node, name, shown) for name in names),
             key=key,
-            people=node.collection.holds_people,
+            people=node.people,
             seeds=tuple(self._seed(node, path) for path in found.seeds),
             links=tuple(self._link(node, link, rivals) for link, rivals in found.links),
             pointings=tuple(self._pointing(each) for each in found.pointed),

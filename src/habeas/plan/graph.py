@@ -106,6 +106,7 @@ class Node:
     table_name: TableName
     table: TableSchema | None
     live: Mapping[str, ColumnSchema]
+    people: bool
 
     @property
     def dataset(self) -> Dataset:
@@ -233,6 +234,7 @@ def _nodes(catalog: Catalog) -> Iterator[Node]:
                 table_name=name,
                 table=table,
                 live={column.name: column for column in table.columns} if table else {},
+                people=collection.holds_people,
             )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from habeas.core.errors import BadInput, Refused
 from habeas.core.expression import Constant, Expression, Null, Truncate, reads_column
 from habeas.core.schema import ColumnType, TypeFamily
 from habeas.dataset.model import StrategyChoice
-from habeas.masking.registry import strategy
+from habeas.masking.registry import AnyStrategy, strategy
 from habeas.plan.assemble import column_type, reference_columns
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node
@@ -26,7 +26,7 @@ from habeas.policy.model import Rule
 from habeas.policy.select import Selected
 
 DELETE = "delete"
-NULL, TEXT, RANDOM = "null_rewrite", "string_rewrite", "random_string_rewrite"
+NULL, CONSTANT, RANDOM = "null_rewrite", "string_rewrite", "random_string_rewrite"
 KEY_FAMILIES = frozenset({TypeFamily.INTEGER, TypeFamily.UUID})  # keys that aren't personal data by themselves
 MIN_RANDOM = 6  # characters below which values random per row would meet often
 RANDOM_LENGTH = 30
@@ -53,6 +53,7 @@ CONSTANTS: Mapping[TypeFamily, str | int | float | bool] = {
 def choose_masks(draft: Draft) -> Draft:
     """Give every step its masks, what it keeps and whether its rows are deleted."""
     rules = {rule.key: rule for rule in draft.policy.rules}
+    prepare = _Preparer()
     steps, problems, warnings = [], [], []
     for step in draft.steps:
         address = CollectionAddress.parse(step.address)
@@ -60,7 +61,7 @@ def choose_masks(draft: Draft) -> Draft:
         if not erasures:
             steps.append(step)
             continue
-        chooser = _Chooser(draft.graph, draft.graph.nodes[address], step, rules)
+        chooser = _Chooser(draft.graph, draft.graph.nodes[address], step, rules, prepare)
         masked, found = chooser.step(erasures, draft.standings.get(address))
         steps.append(masked)
         problems += found
@@ -82,6 +83,33 @@ def kept_standing(standing: Standing | None) -> str | None:
     return "context" if standing is Standing.CONTEXT else "person"
 
 
+class _Prepared(NamedTuple):
+    """A strategy with its checked configuration."""
+
+    choice: StrategyChoice
+    strategy: AnyStrategy
+    configuration: Any
+
+    def expression(self, column: str) -> Expression | None:
+        """The mask of a column; secrets go by the strategy's name, so that equal values mask equally everywhere."""
+        expression: Expression | None = self.strategy.expression(self.configuration, column, self.strategy.name)
+        return expression
+
+
+class _Preparer:
+    """Checks each choice of a policy or dataset once."""
+
+    def __init__(self) -> None:
+        self._prepared: dict[int, _Prepared] = {}
+
+    def __call__(self, choice: StrategyChoice) -> _Prepared:
+        """The choice, checked; raises BadInput for an unknown strategy or a bad configuration."""
+        if id(choice) not in self._prepared:  # holding the choice keeps its id from being given to another
+            chosen = strategy(choice.strategy)
+            self._prepared[id(choice)] = _Prepared(choice, chosen, chosen.configure(choice.configuration))
+        return self._prepared[id(choice)]
+
+
 @dataclass(frozen=True)
 class _Target:
     """One field to mask, with what its column allows."""
@@ -96,7 +124,8 @@ class _Target:
 class _Chooser:
     """Masks for the fields of one step."""
 
-    def __init__(self, graph: Graph, node: Node, step: Step, rules: Mapping[str, Rule]) -> None:
+    def __init__(self, graph: Graph, node: Node, step: Step, rules: Mapping[str, Rule], prepare: _Preparer) -> None:
+        self._prepare = prepare
         self._node = node
         self._step = step
         self._rules = rules
@@ -142,14 +171,12 @@ class _Chooser:
             selected, where, column_type(node, path), live.nullable if live else True, path in self._unique
         )
         try:
-            choice = self._choice(selected)
-            chosen = strategy(choice.strategy)
-            configuration = chosen.configure(choice.configuration)
+            prepared = self._prepare(self._choice(selected))
         except BadInput as error:
             return Refused(error.message, cause="strategy", where=where, fix=error.fix)
-        if chosen.keeps:
-            return Kept(path, str(getattr(configuration, "reason", "preserved")))
-        return self._decide_key(target, choice) or self._decide_column(target, choice)
+        if prepared.strategy.keeps:
+            return Kept(path, str(getattr(prepared.configuration, "reason", "preserved")))
+        return self._decide_key(target, prepared.choice) or self._decide_column(target, prepared)
 
     def _choice(self, selected: Selected) -> StrategyChoice:
         field = self._node.fields[selected.path]
@@ -177,17 +204,21 @@ class _Chooser:
             return Refused("is a key that holds personal data", cause="natural_key", where=target.where, fix=fix)
         return None
 
-    def _decide_column(self, target: _Target, choice: StrategyChoice) -> Mask | Refused:
+    def _decide_column(self, target: _Target, prepared: _Prepared) -> Mask | Refused:
         live = self._node.live.get(target.selected.path)
         if live is not None and live.generated:
             fix = "target the columns it is computed from, and declare preserve on this field"
             message = "is computed by the store and can't be written"
             return Refused(message, cause="generated_column", where=target.where, fix=fix)
-        unfit = _unfit(target, choice)
-        substitute = _substitute(target) if unfit else choice
-        if isinstance(substitute, Refused):
-            return substitute
-        mask = _mask(target, substitute, unfit)
+        expression = prepared.expression(target.selected.path)
+        unfit = _unfit(target, prepared.strategy, expression)
+        if unfit is None:
+            mask = _mask(target, prepared.choice, prepared.strategy, expression, None)
+        else:
+            substitute = _substitute(target, unfit)
+            if isinstance(substitute, Refused):
+                return substitute
+            mask = substitute
         if target.selected.path in self._checks and not isinstance(mask.expression, Null):
             message = "a CHECK names this column; the store may refuse the masked value"
             fix = "give the field a masking_strategy_override that the CHECK allows"
@@ -195,22 +226,22 @@ class _Chooser:
         return mask
 
 
-def _unfit(target: _Target, choice: StrategyChoice) -> str | None:
+def _unfit(target: _Target, chosen: AnyStrategy, expression: Expression | None) -> str | None:
     """Why the column can't hold what the strategy writes, None if it can."""
-    if not strategy(choice.strategy).fits(target.type.family):
+    if not chosen.fits(target.type.family):
         return "type"
-    expression = _expression(target, choice)
     if isinstance(expression, Null) and not target.nullable:
         return "not_null"
     return "unique" if isinstance(expression, Constant) and target.unique else None
 
 
-def _mask(target: _Target, choice: StrategyChoice, substituted: str | None) -> Mask:
-    chosen = strategy(choice.strategy)
-    if substituted and choice.strategy == TEXT:  # of any type, not text alone
-        expression: Expression | None = Constant(choice.configuration["rewrite_value"])
-    else:
-        expression = _expression(target, choice)
+def _mask(
+    target: _Target,
+    choice: StrategyChoice,
+    chosen: AnyStrategy,
+    expression: Expression | None,
+    substituted: str | None,
+) -> Mask:
     length = target.type.length if target.type.family is TypeFamily.TEXT else None
     return Mask(
         field=target.selected.path,
@@ -224,11 +255,6 @@ def _mask(target: _Target, choice: StrategyChoice, substituted: str | None) -> M
         substituted=substituted,
         per_row=chosen.per_row,
     )
-
-
-def _expression(target: _Target, choice: StrategyChoice) -> Expression | None:
-    chosen = strategy(choice.strategy)
-    return chosen.expression(chosen.configure(choice.configuration), target.selected.path, chosen.name)
 
 
 def _form(expression: Expression | None) -> Literal["constant", "pushed", "computed"]:
@@ -245,17 +271,18 @@ def _cut(expression: Expression | None, length: int | None) -> Expression | None
     return Truncate(expression, length)
 
 
-def _substitute(target: _Target) -> StrategyChoice | Refused:
+def _substitute(target: _Target, unfit: str) -> Mask | Refused:
     """What the column's type takes where the policy's strategy doesn't fit."""
-    if target.nullable:
-        return StrategyChoice(NULL)
     family, length = target.type.family, target.type.length
+    if target.nullable:
+        return _mask(target, StrategyChoice(NULL), strategy(NULL), Null(), unfit)
     if target.unique and family is TypeFamily.TEXT and (length is None or length >= MIN_RANDOM):
-        return StrategyChoice(RANDOM, {"length": min(RANDOM_LENGTH, length or RANDOM_LENGTH)})
-    if not target.unique and family is TypeFamily.ENUM and target.type.values:
-        return StrategyChoice(TEXT, {"rewrite_value": target.type.values[0]})
-    if not target.unique and family in CONSTANTS:
-        return StrategyChoice(TEXT, {"rewrite_value": CONSTANTS[family]})
+        choice = StrategyChoice(RANDOM, {"length": min(RANDOM_LENGTH, length or RANDOM_LENGTH)})
+        return _mask(target, choice, strategy(RANDOM), None, unfit)
+    constant = target.type.values[0] if target.type.values else CONSTANTS.get(family)
+    if not target.unique and constant is not None:
+        choice = StrategyChoice(CONSTANT, {"rewrite_value": constant})
+        return _mask(target, choice, strategy(CONSTANT), Constant(constant), unfit)
     limits = f"NOT NULL{' and UNIQUE' if target.unique else ''} of type {target.type.native or 'unknown'}"
     return Refused(
         f"is {limits}: habeas has no mask that fits",

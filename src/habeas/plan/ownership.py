@@ -148,12 +148,12 @@ def _lands_as(target: Node, link: Followed, source: Standing, points: Points) ->
         case "context":
             return Standing.CONTEXT
         case "auto":
-            return Standing.PERSON if target.collection.holds_people else Standing.OWN
+            return Standing.PERSON if target.people else Standing.OWN
 
 
 def carries_own(graph: Graph, link: Followed, standings: Mapping[CollectionAddress, Standing]) -> bool:
     """Whether a row can be the subject's by this link."""
-    people = graph.nodes[link.target].collection.holds_people
+    people = graph.nodes[link.target].people
     return (
         standings.get(link.source) is Standing.OWN
         and link.ownership in ("auto", "owned")
@@ -166,16 +166,18 @@ def people_above(
 ) -> dict[CollectionAddress, set[CollectionAddress]]:
     """For each collection, the people collections nearest above it on any way that carries the subject's rows."""
     above: dict[CollectionAddress, set[CollectionAddress]] = defaultdict(set)
-    out = traversal.out_of()
-    waiting = deque(address for address in sorted(standings) if graph.nodes[address].collection.holds_people)
+    carrying: dict[CollectionAddress, list[CollectionAddress]] = defaultdict(list)
+    for link in traversal.links():
+        if carries_own(graph, link, standings):
+            carrying[link.source].append(link.target)
+    waiting = deque(address for address in sorted(standings) if graph.nodes[address].people)
     while waiting:
         source = waiting.popleft()
-        brings = {source} if graph.nodes[source].collection.holds_people else above[source]
-        for link in out.get(source, ()):
-            if carries_own(graph, link, standings) and not brings <= above[link.target]:
-                above[link.target] |= brings
-                if not graph.nodes[link.target].collection.holds_people:
-                    waiting.append(link.target)
+        brings = {source} if graph.nodes[source].people else above[source]
+        for target in carrying.get(source, ()):
+            if not brings <= above[target]:
+                above[target] |= brings
+                waiting += [] if graph.nodes[target].people else [target]
     return above
 
 
@@ -196,9 +198,9 @@ def rivals_of(
     above: Mapping[CollectionAddress, Collection[CollectionAddress]],
 ) -> tuple[RivalTest, ...]:
     """What to test on rows that land by this link, in order. Only `auto` links have rivals."""
-    if link.ownership != "auto" or graph.nodes[link.target].collection.holds_people:
+    if link.ownership != "auto" or graph.nodes[link.target].people:
         return ()
-    from_people = graph.nodes[link.source].collection.holds_people
+    from_people = graph.nodes[link.source].people
     people = [link.source] if from_people else sorted(above.get(link.source, ()))
     followed = set(zip(link.paths, link.source_paths, strict=True))
     shared = points == "to_target" or from_people
@@ -241,7 +243,7 @@ def _questions_at(graph: Graph, target: CollectionAddress, carrying: list[Follow
         points = points_of(graph, link)
         if points == "neither":
             yield _neither(link, where)
-        elif points == "to_source" and graph.nodes[link.source].collection.holds_people:
+        elif points == "to_source" and graph.nodes[link.source].people:
             two_people[link.source] = link
     if len(two_people) > 1:
         yield _two_people(target, sorted(two_people))

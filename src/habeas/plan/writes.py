@@ -79,22 +79,36 @@ def rank_writes(draft: Draft) -> Draft:
     component = components([step.index for step in written], successors)
     if len(set(component.values())) < len(component):
         return replace(draft, problems=(*draft.problems, _cycle(draft, component)))
-    anchors = _anchors(draft.steps)
     # Components are numbered in topological order, so every earlier write is ranked before a later one.
-    last = {step.index: step.index in anchors for step in written}
-    ordered = sorted(last, key=component.__getitem__)
-    for index in ordered:
-        for later in successors.get(index, ()):
-            last[later] = last[later] or last[index]
-    ranks: dict[int, int] = dict.fromkeys(last, 0)
-    for is_last in (False, True):
-        base = max((rank + 1 for index, rank in ranks.items() if is_last and not last[index]), default=0)
-        for index in (each for each in ordered if last[each] is is_last):
-            ranks[index] = max(ranks[index], base)
-            for later in successors.get(index, ()):
-                ranks[later] = max(ranks[later], ranks[index] + 1)
+    ordered = sorted(component, key=component.__getitem__)
+    ranks = _ranks(ordered, successors, _anchors(draft.steps))
     steps = tuple(msgspec.structs.replace(step, write_rank=ranks.get(step.index, 0)) for step in draft.steps)
     return replace(draft, steps=steps)
+
+
+def _ranks(ordered: list[int], successors: Mapping[int, list[int]], anchors: set[int]) -> dict[int, int]:
+    last = _with_successors(ordered, successors, anchors)
+    ranks = dict.fromkeys(ordered, 0)
+    _raise_ranks([index for index in ordered if index not in last], successors, ranks)
+    base = max((ranks[index] + 1 for index in ordered if index not in last), default=0)
+    for index in last:
+        ranks[index] = base
+    _raise_ranks([index for index in ordered if index in last], successors, ranks)
+    return ranks
+
+
+def _with_successors(ordered: list[int], successors: Mapping[int, list[int]], anchors: set[int]) -> set[int]:
+    last = anchors.intersection(ordered)
+    for index in ordered:
+        if index in last:
+            last.update(successors.get(index, ()))
+    return last
+
+
+def _raise_ranks(ordered: list[int], successors: Mapping[int, list[int]], ranks: dict[int, int]) -> None:
+    for index in ordered:
+        for later in successors.get(index, ()):
+            ranks[later] = max(ranks[later], ranks[index] + 1)
 
 
 def _successors(pairs: set[Pair]) -> dict[int, list[int]]:

@@ -1,0 +1,263 @@
+"""Explains a plan: what would be read and written, where, how and why, as plain data and as text.
+
+Reads the very plan that execution reads. Counts and compiled statements are the caller's; without them it
+says what structure alone tells. Holds no identity values. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from habeas.core.expression import Constant, Null
+from habeas.plan.model import Caution, Link, Mask, NotSearched, Plan, Pointing, Seed, Segment, Standing, Step
+
+Counts = Mapping[int, Mapping[Standing, int]]
+"""Found rows by step index and standing."""
+
+_STANDING = {
+    Standing.OWN: "own",
+    Standing.SHARED: "shared",
+    Standing.SHARED_ROW: "shared_row",
+    Standing.CONTEXT: "context",
+    Standing.PERSON: "person",
+}
+
+
+class StatementLike(Protocol):
+    """A compiled statement, as connectors give it."""
+
+    @property
+    def address(self) -> str:
+        """The collection it is for."""
+        ...
+
+    @property
+    def purpose(self) -> str:
+        """What it does, in one word."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The statement; parameters are named, never valued."""
+        ...
+
+
+class Query(msgspec.Struct, frozen=True):
+    """One statement of a collection."""
+
+    purpose: str
+    text: str
+
+
+class FieldWrite(msgspec.Struct, frozen=True):
+    """What an erasure does to one field. `substituted` says why the policy's strategy doesn't fit."""
+
+    field: str
+    strategy: str
+    effect: str
+    rule: str
+    substituted: str | None = None
+
+
+class KeptField(msgspec.Struct, frozen=True):
+    """A targeted field that stays, and why."""
+
+    field: str
+    reason: str
+
+
+class CollectionPart(msgspec.Struct, frozen=True):
+    """One collection of a plan, in order of execution. `rows` is None where nothing was counted; otherwise
+    rows by standing (own, shared, shared_row, context, person).
+    """
+
+    address: str
+    connection: str
+    table: str
+    key: tuple[str, ...]
+    found_by: tuple[str, ...]
+    held_back_by: tuple[str, ...]
+    reads: tuple[str, ...]
+    writes: tuple[FieldWrite, ...]
+    kept: tuple[KeptField, ...]
+    deletes: bool
+    write_order: int | None
+    segment: int
+    queries: tuple[Query, ...] = ()
+    rows: Mapping[str, int] | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """A plan in words. JSON by msgspec or `document`, text by `render`."""
+
+    policy: str
+    digest: str
+    kinds: tuple[str, ...]
+    absent_kinds: tuple[str, ...]
+    collections: tuple[CollectionPart, ...]
+    not_searched: tuple[NotSearched, ...]
+    warnings: tuple[Caution, ...]
+
+    def document(self) -> object:
+        """The explanation as mappings, lists, strings and numbers."""
+        return msgspec.to_builtins(self)
+
+    def render(self) -> str:
+        """The explanation as text for people, ending in a newline."""
+        return "\n".join(_lines(self)) + "\n"
+
+
+def explain(
+    plan: Plan,
+    statements: Callable[[Plan, Segment], Sequence[StatementLike]] | None = None,
+    counts: Counts | None = None,
+) -> Explanation:
+    """Explain a plan. `statements` compiles a segment, as a connector does; None leaves the queries out."""
+    queries: dict[str, list[Query]] = defaultdict(list)
+    segment_of: dict[int, int] = {}
+    for number, segment in enumerate(plan.segments):
+        segment_of.update(dict.fromkeys(segment.steps, number))
+        for each in statements(plan, segment) if statements else ():
+            queries[each.address].append(Query(each.purpose, each.text))
+    return Explanation(
+        policy=plan.policy,
+        digest=plan.digest(),
+        kinds=plan.kinds,
+        absent_kinds=plan.absent_kinds,
+        collections=tuple(
+            _part(plan, step, segment_of[step.index], tuple(queries[step.address]), counts) for step in plan.steps
+        ),
+        not_searched=plan.not_searched,
+        warnings=plan.warnings,
+    )
+
+
+def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], counts: Counts | None) -> CollectionPart:
+    rows = None
+    if counts is not None:
+        found = counts.get(step.index, {})
+        rows = {_STANDING[standing]: found[standing] for standing in Standing if found.get(standing)}
+    return CollectionPart(
+        address=step.address,
+        connection=step.connection,
+        table=str(step.table),
+        key=step.key,
+        found_by=(*(_seed(seed) for seed in step.seeds), *(_link(plan, link) for link in step.links)),
+        held_back_by=tuple(_held_back(plan, step)),
+        reads=tuple(output.path for output in step.output),
+        writes=tuple(
+            FieldWrite(mask.field, mask.strategy, _effect(mask), mask.rule, mask.substituted) for mask in step.masks
+        ),
+        kept=tuple(KeptField(kept.field, kept.reason) for kept in step.kept),
+        deletes=step.delete,
+        write_order=step.write_rank if step.writes else None,
+        segment=segment,
+        queries=queries,
+        rows=rows,
+    )
+
+
+def _seed(seed: Seed) -> str:
+    how = "as given" if seed.match == "exact" else "in any spelling"
+    return f"{seed.column} = the given {seed.kind}, {how}"
+
+
+_POINTS = {
+    "to_source": "rows here point there",
+    "to_target": "rows there point here",
+    "neither": "neither side is a key",
+}
+
+
+def _link(plan: Plan, link: Link) -> str:
+    source = plan.steps[link.source].address
+    notes = [_POINTS[link.points]]
+    notes += [f"declared {link.ownership}"] if link.ownership != "auto" else []
+    notes += ["compared as text"] if link.compare == "text" else []
+    return f"{_names(link.columns)} = {source}:{_names(link.source_columns)} ({'; '.join(notes)})"
+
+
+def _held_back(plan: Plan, step: Step) -> Iterator[str]:
+    """The tests that make a row somebody else's or shared, once each."""
+    texts: dict[str, None] = {}
+    for link in step.links:
+        for rival in link.rivals:
+            people = plan.steps[rival.people].address
+            by = f"found by {_names(link.columns)}, "
+            texts[f"{by}{_names(rival.columns)} names another row of {people}: {_STANDING[rival.standing]}"] = None
+    for pointing in step.pointings:
+        texts[_pointing(plan, pointing)] = None
+    yield from texts
+
+
+def _pointing(plan: Plan, pointing: Pointing) -> str:
+    known = "that isn't the subject's" if pointing.step is not None else "that the plan doesn't search"
+    table = plan.steps[pointing.step].address if pointing.step is not None else f"table {pointing.table}"
+    return f"a row of {table} {known} points here by {_names(pointing.columns)}: shared_row"
+
+
+def _effect(mask: Mask) -> str:
+    """What is written, in words; a constant is the policy's own text, not data."""
+    if isinstance(mask.expression, Null):
+        return "NULL"
+    cut = f", cut to {mask.length}" if mask.length is not None else ""
+    if isinstance(mask.expression, Constant):
+        return msgspec.json.encode(mask.expression.value).decode()
+    where = "computed by the store" if mask.form == "pushed" else "computed by habeas"
+    return f"{mask.strategy} {where}{', per row' if mask.per_row else ''}{cut}"
+
+
+def _names(columns: Sequence[str]) -> str:
+    return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
+
+
+def _lines(explanation: Explanation) -> Iterator[str]:
+    kinds = ", ".join(explanation.kinds) or "no identity"
+    yield f"policy {explanation.policy}, given {kinds}"
+    if explanation.absent_kinds:
+        yield f"known but not given: {', '.join(explanation.absent_kinds)}"
+    segment = -1
+    for part in explanation.collections:
+        if part.segment != segment:
+            segment = part.segment
+            yield ""
+            yield f"[{segment + 1}] connection {part.connection}"
+        yield from _part_lines(part)
+    if explanation.not_searched:
+        yield ""
+        yield "not searched"
+        yield from (f"  {each.address}: {each.reason} ({each.detail})" for each in explanation.not_searched)
+    if explanation.warnings:
+        yield ""
+        yield "warnings"
+        for each in explanation.warnings:
+            yield f"  {each.address}: {each.message}"
+            yield from [f"    {each.fix}"] if each.fix else []
+
+
+def _part_lines(part: CollectionPart) -> Iterator[str]:
+    yield f"  {part.address}{_rows(part.rows)}"
+    yield from (f"    found by {each}" for each in part.found_by)
+    yield from (f"    not the subject's if {each}" for each in part.held_back_by)
+    if part.reads:
+        yield f"    reads {', '.join(part.reads)}"
+    if part.deletes:
+        yield f"    deletes rows (order {part.write_order})"
+    elif part.writes:
+        yield f"    writes (order {part.write_order}, key {_names(part.key)})"
+    for write in part.writes if not part.deletes else ():
+        substituted = f" instead of the policy's strategy: {write.substituted}" if write.substituted else ""
+        yield f"      {write.field} := {write.effect}{substituted}"
+    yield from (f"    keeps {each.field}: {each.reason}" for each in part.kept)
+    for query in part.queries:
+        yield f"    {query.purpose}: {' '.join(query.text.split())}"
+
+
+def _rows(rows: Mapping[str, int] | None) -> str:
+    if rows is None:
+        return ""
+    return f": {', '.join(f'{count} {standing}' for standing, count in rows.items()) or 'no rows'}"
