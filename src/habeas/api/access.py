@@ -26,6 +26,7 @@ from habeas.requests.clients import PUBLIC, SCOPES, Actor, resolve_token
 from habeas.requests.installation import Installation
 
 MAX_BODY = 8 * 1024 * 1024
+LARGE_BODY = 64 * 1024  # parsed beside the event loop, which other calls need
 FORM = "application/x-www-form-urlencoded"
 
 _scheme = OAuth2(
@@ -58,12 +59,12 @@ async def _caller_or_public(request: Request, _: Annotated[str | None, Depends(_
     return actor
 
 
-def needs(scope: str) -> Any:  # noqa: ANN401 – FastAPI types its markers so
+def needs(scope: str) -> Any:
     """The calling actor, who holds `scope`."""
     return Security(_caller, scopes=[scope])
 
 
-def needs_unless_verifying(scope: str) -> Any:  # noqa: ANN401 – as above
+def needs_unless_verifying(scope: str) -> Any:
     """The calling actor, or `PUBLIC` for a call without a token where identities are verified first."""
     return Security(_caller_or_public, scopes=[scope])
 
@@ -85,11 +86,13 @@ class StrictRequest(Request):
             self._body = bytes(chunks)
         return self._body
 
-    async def json(self) -> Any:  # noqa: ANN401 – what JSON can be
-        """The value of the body; raises BadSyntax with line and column."""
-        if not hasattr(self, "_json"):
-            self._json = parse_json(await self.body())
-        return self._json
+    async def read_json(self) -> None:
+        """Read the body as JSON unless it is empty, for `json` to give; raises BadSyntax with line and column."""
+        raw = await self.body()
+        if len(raw) > LARGE_BODY:
+            self._json = await run_in_threadpool(parse_json, raw)
+        elif raw:
+            self._json = parse_json(raw)
 
 
 class GuardedRoute(APIRoute):
@@ -104,9 +107,11 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             if scope is not None:
                 request.state.actor = await _authorise(request, scope, public)
+            strict = StrictRequest(request.scope, request.receive)
             if takes_json:
                 _check_media_type(request)
-            return await handler(StrictRequest(request.scope, request.receive))
+                await strict.read_json()
+            return await handler(strict)
 
         return guarded
 
@@ -150,7 +155,9 @@ async def _authorise(request: Request, scope: str, public: bool) -> Actor:
             limit.check((address(request),))
             limit.count((address(request),))
             return PUBLIC
-        raise Unauthorised("Not authenticated", fix="send Authorization: Bearer with a token from POST /api/v1/oauth/token")
+        raise Unauthorised(
+            "Not authenticated", fix="send Authorization: Bearer with a token from POST /api/v1/oauth/token"
+        )
     actor = await run_in_threadpool(resolve_token, installation, token)
     actor.require(scope)
     return actor
@@ -158,7 +165,9 @@ async def _authorise(request: Request, scope: str, public: bool) -> Actor:
 
 def _check_media_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
         raise HTTPException(415, "Supported type: application/json")
 
 

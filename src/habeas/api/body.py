@@ -47,11 +47,11 @@ def parse_json(raw: bytes) -> object:
     return value
 
 
-class _DuplicateKey(Exception):  # noqa: N818 – a signal within this module, never an answer
+class _DuplicateKey(Exception):
     pass
 
 
-class _NotJson(Exception):  # noqa: N818 – as above
+class _NotJson(Exception):
     pass
 
 

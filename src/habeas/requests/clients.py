@@ -103,7 +103,9 @@ def open_root_client(database: Database, clock: Clock, settings: Settings) -> Ro
     """
     given_id, given_secret = settings.oauth_root_client_id, settings.oauth_root_client_secret
     if bool(given_id) != bool(given_secret):
-        raise BadInput("one is set without the other", where="oauth_root_client_id, oauth_root_client_secret", fix="set both")
+        raise BadInput(
+            "one is set without the other", where="oauth_root_client_id, oauth_root_client_secret", fix="set both"
+        )
     with database.begin() as connection:
         known = store.find_root(connection)
         if given_id is None or given_secret is None:
@@ -133,7 +135,9 @@ def issue_token(means: Means, client_id: str, client_secret: str, scope: str | N
     if scope and scope.split():
         wanted = tuple(dict.fromkeys(scope.split()))
         if not set(wanted) <= _held(row.scopes):
-            raise BadInput("names scopes that this client doesn't hold", where="scope", fix="ask for a part of its scopes")
+            raise BadInput(
+                "names scopes that this client doesn't hold", where="scope", fix="ask for a part of its scopes"
+            )
         scopes = wanted
     return _issue(means, client_id, scopes)
 
@@ -224,7 +228,7 @@ def revoke_token(means: Means, actor: Actor, text: str) -> None:
         if row.client_id != actor.client_id and "client:delete" not in actor.scopes:
             raise Forbidden("the token was issued to another client")
         if store.revoke_token(connection, token_id, means.clock.now()):
-            audit.append(connection, means.clock, actor.client_id, "token_revoked", token_id, None)
+            audit.append(connection, means.clock, actor.client_id, "token.revoked", token_id, None)
 
 
 def revoke_token_by_id(means: Means, actor: Actor, token_id: str) -> None:
@@ -232,7 +236,7 @@ def revoke_token_by_id(means: Means, actor: Actor, token_id: str) -> None:
     with means.database.begin() as connection:
         if not store.revoke_token(connection, token_id, means.clock.now()):
             raise NotFound("no live token has this id", where="token_id")
-        audit.append(connection, means.clock, actor.client_id, "token_revoked", token_id, None)
+        audit.append(connection, means.clock, actor.client_id, "token.revoked", token_id, None)
 
 
 def list_tokens(means: Means, page: int, size: int) -> Page:
@@ -250,7 +254,7 @@ def create_client(means: Means, actor: Actor, scopes: Sequence[str]) -> tuple[st
     row = store.ClientRow(uuid4().hex, _digest(secret), wanted, actor.client_id)
     with means.database.begin() as connection:
         store.insert_client(connection, row, means.clock.now())
-        audit.append(connection, means.clock, actor.client_id, "client_created", row.id, {"scopes": list(wanted)})
+        audit.append(connection, means.clock, actor.client_id, "client.created", row.id, {"scopes": list(wanted)})
     return row.id, secret
 
 
@@ -265,7 +269,7 @@ def delete_client(means: Means, actor: Actor, client_id: str) -> None:
             return
         _check_reach(actor, row)
         store.delete_client(connection, client_id)
-        audit.append(connection, means.clock, actor.client_id, "client_deleted", client_id, None)
+        audit.append(connection, means.clock, actor.client_id, "client.deleted", client_id, None)
 
 
 def read_scopes(means: Means, client_id: str) -> list[str]:
@@ -287,7 +291,7 @@ def replace_scopes(means: Means, actor: Actor, client_id: str, scopes: Sequence[
             return
         _check_reach(actor, row)
         store.set_scopes(connection, client_id, wanted, means.clock.now())
-        audit.append(connection, means.clock, actor.client_id, "client_scopes", client_id, {"scopes": list(wanted)})
+        audit.append(connection, means.clock, actor.client_id, "client.scopes", client_id, {"scopes": list(wanted)})
 
 
 def check_scopes(actor: Actor, scopes: Sequence[str]) -> tuple[str, ...]:
@@ -309,7 +313,9 @@ def new_secret() -> str:
 
 def _check_reach(actor: Actor, row: store.ClientRow) -> None:
     if row.created_by == store.ROOT:
-        raise Forbidden("the root client is changed by settings only", fix="set HABEAS_OAUTH_ROOT_CLIENT_ID and _SECRET")
+        raise Forbidden(
+            "the root client is changed by settings only", fix="set HABEAS_OAUTH_ROOT_CLIENT_ID and _SECRET"
+        )
     if not _held(row.scopes) <= actor.scopes:
         raise Forbidden("this client holds scopes that you don't")
 

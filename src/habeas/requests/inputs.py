@@ -48,7 +48,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-def without_answer_fields(value: Any, *names: str) -> Any:  # noqa: ANN401 – a body before it is validated
+def without_answer_fields(value: Any, *names: str) -> Any:
     """The body without the fields that only answers have."""
     ignored = {"id", "created_at", "updated_at", *names}
     return {key: each for key, each in value.items() if key not in ignored} if isinstance(value, dict) else value

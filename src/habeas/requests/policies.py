@@ -55,7 +55,7 @@ class PolicyInput(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _sent_back(cls, value: Any) -> Any:  # noqa: ANN401 – before validation
+    def _sent_back(cls, value: Any) -> Any:
         return without_answer_fields(value, "rules")
 
     @field_validator("drp_action")
@@ -98,7 +98,7 @@ def _save(means: Means, actor: Actor, item: PolicyInput) -> dict[str, Any]:
             store.add(connection, "policy", item.model_dump(exclude={"key"}) | identity, means.clock.now())
         else:
             store.change(connection, "policy", known.id, given, means.clock.now())
-        audit.append(connection, means.clock, actor.client_id, "policy_saved", key, {"fields": sorted(given)})
+        audit.append(connection, means.clock, actor.client_id, "policy.saved", key, {"fields": sorted(given)})
         return _describe(connection, means.vault, [_found(connection, key)])[0]
 
 
@@ -123,7 +123,7 @@ def delete_policy(means: Means, actor: Actor, key: str) -> None:
         if waiting:
             raise Conflict(f"{waiting} privacy requests of policy {key} are not ended", fix="cancel them or wait")
         store.remove(connection, "policy", row.id)
-        audit.append(connection, means.clock, actor.client_id, "policy_deleted", key, None)
+        audit.append(connection, means.clock, actor.client_id, "policy.deleted", key, None)
 
 
 def stored_policy(connection: Connection, vault: Vault, key: str) -> StoredPolicy | None:
@@ -156,7 +156,9 @@ def seal_strategy(vault: Vault, rule_id: str, choice: StrategyChoice) -> bytes:
 def check_name(connection: Connection, kind: str, name: str, key: str) -> None:
     """Raises Conflict if another `policy`, `rule` or `target` has the name."""
     if store.holder_of_name(connection, kind, name) not in (None, key):
-        raise Conflict(f"Name {name} already exists in {kind.capitalize()}.", fix="choose another name, or name its key")
+        raise Conflict(
+            f"Name {name} already exists in {kind.capitalize()}.", fix="choose another name, or name its key"
+        )
 
 
 def _found(connection: Connection, key: str) -> store.PolicyRow:
@@ -246,7 +248,9 @@ def _make_policy(connection: Connection, clock: Clock, vault: Vault, key: str, n
     described = {"id": policy_id, "key": key, "name": name, "drp_action": drp_action, "partial_identities": "ask"}
     store.add(connection, "policy", described, now)
     masks = action is ActionType.ERASURE
-    sealed = seal_strategy(vault, rule_id, StrategyChoice("string_rewrite", {"rewrite_value": "MASKED"})) if masks else None
+    sealed = (
+        seal_strategy(vault, rule_id, StrategyChoice("string_rewrite", {"rewrite_value": "MASKED"})) if masks else None
+    )
     rule = {"id": rule_id, "key": rule_key, "name": f"{name}: everything", "policy_id": policy_id, "position": 0}
     rule |= {"action_type": action.value, "sealed_masking_strategy": sealed}
     rule |= {"storage_key": None if masks else DEFAULT_STORAGE}

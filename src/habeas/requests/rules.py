@@ -39,7 +39,7 @@ class StrategyInput(Body):
 
     @field_validator("configuration", mode="before")
     @classmethod
-    def _none_is_empty(cls, value: Any) -> Any:  # noqa: ANN401 – before validation
+    def _none_is_empty(cls, value: Any) -> Any:
         return {} if value is None else value
 
 
@@ -54,7 +54,7 @@ class RuleInput(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _sent_back(cls, value: Any) -> Any:  # noqa: ANN401 – before validation
+    def _sent_back(cls, value: Any) -> Any:
         return without_answer_fields(value, "targets", "storage_destination")
 
     @field_validator("action_type")
@@ -74,7 +74,7 @@ class TargetInput(Body):
 
     @model_validator(mode="before")
     @classmethod
-    def _sent_back(cls, value: Any) -> Any:  # noqa: ANN401 – before validation
+    def _sent_back(cls, value: Any) -> Any:
         return without_answer_fields(value)
 
 
@@ -99,13 +99,13 @@ def _save_rule(means: Means, actor: Actor, policy_key: str, item: RuleInput) -> 
         values = _rule_columns(means, connection, rule_id, item, known)
         before = _value(means, connection, policy)
         if known is None:
-            identity = {"id": rule_id, "key": key, "policy_id": policy.id}
-            identity["position"] = store.next_position(connection, policy.id)
+            position = store.next_position(connection, policy.id)
+            identity = {"id": rule_id, "key": key, "policy_id": policy.id, "position": position}
             store.add(connection, "rule", values | identity, means.clock.now())
         else:
             store.change(connection, "rule", rule_id, values, means.clock.now())
         _refuse_contradiction(before, _value(means, connection, policy))
-        audit.append(connection, means.clock, actor.client_id, "rule_saved", key, {"policy": policy_key})
+        audit.append(connection, means.clock, actor.client_id, "rule.saved", key, {"policy": policy_key})
         return _described(means, connection, policy, key)
 
 
@@ -155,7 +155,7 @@ def delete_rule(means: Means, actor: Actor, policy_key: str, rule_key: str) -> N
     with means.database.begin() as connection:
         rule = _rule(connection, _policy(connection, policy_key), rule_key)
         store.remove(connection, "rule", rule.id)
-        audit.append(connection, means.clock, actor.client_id, "rule_deleted", rule_key, {"policy": policy_key})
+        audit.append(connection, means.clock, actor.client_id, "rule.deleted", rule_key, {"policy": policy_key})
 
 
 def save_targets(means: Means, actor: Actor, policy_key: str, rule_key: str, items: Sequence[TargetInput]) -> Bulk:
@@ -193,7 +193,7 @@ def _save_target(
             store.change(connection, "target", known.id, values, means.clock.now())
         _refuse_contradiction(before, _value(means, connection, policy))
         detail = {"policy": policy_key, "rule": rule_key, "data_category": category}
-        audit.append(connection, means.clock, actor.client_id, "target_saved", key, detail)
+        audit.append(connection, means.clock, actor.client_id, "target.saved", key, detail)
     if former is not None:
         left = escaped(item.data_category)
         warn(f"{former}; it no longer covers {', '.join(left)}" if left else former)
@@ -224,7 +224,7 @@ def delete_target(means: Means, actor: Actor, policy_key: str, rule_key: str, ta
             raise NotFound(f"No RuleTarget found for key {target_key} on Rule {rule_key}.")
         store.remove(connection, "target", target.id)
         detail = {"policy": policy_key, "rule": rule_key}
-        audit.append(connection, means.clock, actor.client_id, "target_deleted", target_key, detail)
+        audit.append(connection, means.clock, actor.client_id, "target.deleted", target_key, detail)
 
 
 def _policy(connection: Connection, key: str) -> store.PolicyRow:
@@ -267,12 +267,8 @@ def _described(means: Means, connection: Connection, policy: store.PolicyRow, ke
 
 
 def _refuse_contradiction(before: Policy, after: Policy) -> None:
-    """Raises BadInput for a contradiction that this change brings in; a policy still being built may have gaps."""
+    """Raises BadInput for an error that this change brings in; a policy still being built may have others."""
     present = {each.message for each in check_policy(before)}
     for problem in check_policy(after):
-        if problem.code in CONTRADICTIONS and problem.message not in present:
+        if problem.severity == "error" and problem.message not in present:
             raise BadInput(problem.message, fix=problem.fix)
-
-
-CONTRADICTIONS = frozenset({"overlapping_targets"})
-"""Codes of `check_policy` for what saving refuses."""

@@ -51,7 +51,12 @@ def find_root(connection: Connection) -> ClientRow | None:
 
 def insert_client(connection: Connection, row: ClientRow, now: datetime) -> None:
     """Add a client."""
-    values = {"id": row.id, "secret_digest": row.secret_digest, "scopes": list(row.scopes), "created_by": row.created_by}
+    values = {
+        "id": row.id,
+        "secret_digest": row.secret_digest,
+        "scopes": list(row.scopes),
+        "created_by": row.created_by,
+    }
     connection.execute(insert(client).values(**values, created_at=now, updated_at=now))
 
 

@@ -48,7 +48,7 @@ class Filter(NamedTuple):
 _COLUMNS = [table.c[name] for name in ConnectionRow._fields]
 
 
-def find(connection: Connection, key: str) -> ConnectionRow | None:
+def find_connection(connection: Connection, key: str) -> ConnectionRow | None:
     """The connection of that key."""
     row = connection.execute(select(*_COLUMNS).where(table.c.key == key)).one_or_none()
     return None if row is None else ConnectionRow(*row)

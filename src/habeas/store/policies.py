@@ -69,7 +69,9 @@ def list_policies(connection: Connection, *, offset: int, limit: int) -> tuple[l
 
 def rules_of(connection: Connection, policy_ids: Collection[str]) -> dict[str, list[RuleRow]]:
     """The rules of policies with their targets, by policy id, in order. Two statements."""
-    query = select(*_RULE).where(rule.c.policy_id.in_(policy_ids)).order_by(rule.c.position, rule.c.created_at, rule.c.key)
+    query = (
+        select(*_RULE).where(rule.c.policy_id.in_(policy_ids)).order_by(rule.c.position, rule.c.created_at, rule.c.key)
+    )
     rules = connection.execute(query).all()
     targets: dict[str, list[TargetRow]] = {}
     wanted = select(*_TARGET).where(rule_target.c.rule_id.in_([row.id for row in rules]))
@@ -77,7 +79,7 @@ def rules_of(connection: Connection, policy_ids: Collection[str]) -> dict[str, l
         targets.setdefault(row.rule_id, []).append(TargetRow(*row))
     found: dict[str, list[RuleRow]] = {}
     for row in rules:
-        found.setdefault(row.policy_id, []).append(RuleRow(*row, tuple(targets.get(row.id, ()))))
+        found.setdefault(row.policy_id, []).append(RuleRow(*row)._replace(targets=tuple(targets.get(row.id, ()))))
     return found
 
 

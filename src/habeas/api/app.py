@@ -1,0 +1,126 @@
+"""The HTTP application, put together: routes, error handlers, edge, documentation. Builds, never serves.
+
+Everything it needs comes with the installation; two applications can live in one process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse
+
+from habeas import __version__
+from habeas.api import docs
+from habeas.api.edge import Edge
+from habeas.api.errors import MEDIA_TYPE, add_error_handlers
+from habeas.api.limits import CallLimit
+from habeas.api.routes import (
+    connections,
+    datasets,
+    masking,
+    oauth,
+    open,
+    operation,
+    policies,
+    privacy_requests,
+    receipts,
+    storage,
+)
+from habeas.requests.installation import Installation
+
+API = "/api/v1"
+
+DESCRIPTION = (
+    "Answers privacy requests: finds, hands over, masks and erases what is held about a person, and proves it."
+)
+
+FAILURES_PER_ACCOUNT = (10, 60.0)
+FAILURES_PER_ADDRESS = (100, 60.0)
+PUBLIC_CALLS_PER_ADDRESS = (20, 60.0)
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `detail` is text, or for 422 a list of `{loc, msg, type}`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | list[dict[str, Any]]
+    code: str
+
+
+def _problems() -> dict[int | str, dict[str, Any]]:
+    meanings = {
+        400: "malformed, or not possible",
+        401: "no valid token",
+        403: "the token lacks a scope",
+        404: "named thing not found",
+        422: "not allowed as given",
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}} for status, text in meanings.items()
+    }
+
+
+def build_app(installation: Installation) -> FastAPI:
+    """The application that serves this installation; the caller opens and closes the installation."""
+    app = FastAPI(
+        title="habeas",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,
+    )
+    app.state.installation = installation
+    app.state.failure_limit = CallLimit(*FAILURES_PER_ACCOUNT)
+    app.state.address_limit = CallLimit(*FAILURES_PER_ADDRESS)
+    app.state.public_limit = CallLimit(*PUBLIC_CALLS_PER_ADDRESS)
+    api = APIRouter(prefix=API, responses=_problems())
+    for each in (
+        privacy_requests,
+        policies,
+        connections,
+        datasets,
+        storage,
+        masking,
+        receipts,
+        operation,
+        oauth,
+    ):
+        api.include_router(each.router)
+    app.include_router(api)
+    app.include_router(open.router)
+    _add_documentation(app)
+    add_error_handlers(app)
+    app.add_middleware(Edge)
+    return app
+
+
+def _add_documentation(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = generate()
+            made.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way to extend the schema
+
+    async def openapi(_: Request) -> JSONResponse:
+        return JSONResponse(document())
+
+    async def page(_: Request) -> HTMLResponse:
+        return HTMLResponse(docs.page_of(document()), headers={"Content-Security-Policy": docs.POLICY})
+
+    app.add_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_route(f"{API}/openapi.json", openapi, include_in_schema=False)
+    app.add_route("/docs", page, include_in_schema=False)

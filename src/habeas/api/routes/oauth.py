@@ -1,0 +1,213 @@
+"""Routes of OAuth: tokens for client credentials, revoking them, clients and their scopes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote_plus
+
+from fastapi import APIRouter, Body, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from habeas.api.access import Form, GuardedRoute, Here, address, bearer_token, needs
+from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, PageNumber, PageOf, PageSize
+from habeas.api.errors import problem
+from habeas.api.limits import CallLimit
+from habeas.core.errors import BadInput, Unauthorised
+from habeas.requests import clients
+from habeas.requests.bulk import Page
+from habeas.requests.clients import SCOPES, Actor
+
+router = APIRouter(tags=["OAuth"], route_class=GuardedRoute)
+
+T = TypeVar("T")
+
+
+class TokenAnswer(BaseModel):
+    """An access token (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 – the type, not a token
+    expires_in: int
+    scope: str
+
+
+class ClientAnswer(BaseModel):
+    """A new client; its secret is shown only here."""
+
+    client_id: str
+    client_secret: str
+
+
+class TokenListItem(BaseModel):
+    """An issued token, without the token."""
+
+    id: str
+    client_id: str
+    scopes: list[str]
+    issued_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+class ScopesInput(BaseModel):
+    """Scopes as documented; a bare array is taken too."""
+
+    scopes: list[str] = Field(default_factory=list, max_length=1000)
+
+
+Scopes = Annotated[ScopesInput | Annotated[list[str], Field(max_length=1000)], Body()]
+
+
+def _form_body(**fields: str) -> dict[str, Any]:
+    properties = {name: {"type": "string", "description": text} for name, text in fields.items()}
+    content = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": properties}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+_TOKEN_BODY = _form_body(  # the words are descriptions
+    grant_type="client_credentials, or left out",
+    client_id="unless in the Authorization header (Basic)",
+    client_secret="as client_id",  # noqa: S106 – a description, not a secret
+    scope="scopes joined by spaces, to get a part of the client's",
+)
+_REVOKE_BODY = _form_body(token="the token to revoke", client_id="unless in a header", client_secret="as client_id")  # noqa: S106 – descriptions
+
+
+@router.post("/oauth/token", response_model=TokenAnswer, openapi_extra=_TOKEN_BODY)
+def create_token(request: Request, fields: Form, here: Here) -> Any:
+    """An access token for client credentials, in the form or as HTTP Basic."""
+    grant = fields.get("grant_type") or "client_credentials"
+    if grant != "client_credentials":
+        return problem(
+            400, "only client_credentials is granted", code="bad_input", more={"error": "unsupported_grant_type"}
+        )
+    try:
+        client_id, secret = _credentials(request, fields)
+        issued = _limited(request, client_id, lambda: clients.issue_token(here, client_id, secret, fields.get("scope")))
+    except Unauthorised as refusal:
+        return _invalid_client(refusal)
+    except BadInput as refusal:
+        return problem(400, str(refusal), code=refusal.code, more={"error": "invalid_scope"})
+    return TokenAnswer(access_token=issued.access_token, expires_in=issued.expires_in, scope=" ".join(issued.scopes))
+
+
+@router.post("/oauth/revoke", openapi_extra=_REVOKE_BODY)
+def revoke_token(request: Request, fields: Form, here: Here) -> Response:
+    """Revoke a token at once (RFC 7009); 200 also for a token that isn't known.
+
+    The caller is a client by its credentials, or by a token of its own.
+    """
+    try:
+        actor = _revoker(request, fields, here)
+    except Unauthorised as refusal:
+        return _invalid_client(refusal)
+    if not fields.get("token"):
+        return problem(400, "token is missing", code="bad_input", more={"error": "invalid_request"})
+    clients.revoke_token(here, actor, fields["token"])
+    return Response(status_code=200)
+
+
+def _revoker(request: Request, fields: dict[str, str], here: Here) -> Actor:
+    token = bearer_token(request)
+    if token is not None:
+        return clients.resolve_token(here, token)
+    client_id, secret = _credentials(request, fields)
+    return _limited(request, client_id, lambda: clients.authenticate(here, client_id, secret))
+
+
+def _limited(request: Request, client_id: str, call: Callable[[], T]) -> T:
+    """Run the call unless too many failed before, for this account from this address or for the address alone."""
+    limit: CallLimit = request.app.state.failure_limit
+    by_address: CallLimit = request.app.state.address_limit
+    account, place = (address(request), client_id[:64]), (address(request),)
+    limit.check(account)
+    by_address.check(place)
+    try:
+        return call()
+    except Unauthorised:
+        limit.count(account)
+        by_address.count(place)
+        raise
+
+
+def _credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:
+    """Client id and secret from HTTP Basic (RFC 6749 §2.3.1) or the form; raises Unauthorised without both."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            text = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise Unauthorised("Authentication Failure", fix="the Basic credentials can't be read") from None
+        client_id, colon, secret = text.partition(":")
+        if colon:
+            return unquote_plus(client_id), unquote_plus(secret)
+    client_id, secret = fields.get("client_id", ""), fields.get("client_secret", "")
+    if not client_id or not secret:
+        raise Unauthorised("Authentication Failure", fix="give client_id and client_secret")
+    return client_id, secret
+
+
+def _invalid_client(refusal: Unauthorised) -> Response:
+    headers = {"WWW-Authenticate": 'Basic realm="habeas"'}
+    return problem(401, str(refusal), code=refusal.code, more={"error": "invalid_client"}, headers=headers)
+
+
+@router.get("/oauth/token", response_model=PageOf[TokenListItem])
+def get_tokens(
+    here: Here,
+    _: Annotated[Actor, needs("client:read")],
+    page: PageNumber = FIRST_PAGE,
+    size: PageSize = PAGE_SIZE,
+) -> Page:
+    """Issued tokens, newest first."""
+    return clients.list_tokens(here, page, size)
+
+
+@router.delete("/oauth/token/{token_id}", status_code=204)
+def delete_token(token_id: str, here: Here, actor: Annotated[Actor, needs("client:delete")]) -> None:
+    """Revoke a listed token at once."""
+    clients.revoke_token_by_id(here, actor, token_id)
+
+
+@router.post("/oauth/client", response_model=ClientAnswer)
+def create_client(
+    here: Here, actor: Annotated[Actor, needs("client:create")], scopes: Scopes = ScopesInput()
+) -> dict[str, str]:
+    """A new client with some of the caller's own scopes. Its secret is never shown again."""
+    client_id, secret = clients.create_client(here, actor, _names(scopes))
+    return {"client_id": client_id, "client_secret": secret}
+
+
+@router.delete("/oauth/client/{client_id}")
+def delete_client(client_id: str, here: Here, actor: Annotated[Actor, needs("client:delete")]) -> None:
+    """Delete a client; its tokens end at once."""
+    clients.delete_client(here, actor, client_id)
+
+
+@router.get("/oauth/client/{client_id}/scope")
+def get_client_scopes(client_id: str, here: Here, _: Annotated[Actor, needs("client:read")]) -> list[str]:
+    """A client's scopes."""
+    return clients.read_scopes(here, client_id)
+
+
+@router.put("/oauth/client/{client_id}/scope")
+def put_client_scopes(
+    client_id: str, scopes: Scopes, here: Here, actor: Annotated[Actor, needs("client:update")]
+) -> None:
+    """Give a client other scopes, some of the caller's own."""
+    clients.replace_scopes(here, actor, client_id, _names(scopes))
+
+
+@router.get("/oauth/scope")
+def get_scopes(_: Annotated[Actor, needs("scope:read")]) -> list[str]:
+    """All scopes there are."""
+    return list(SCOPES)
+
+
+def _names(scopes: ScopesInput | list[str]) -> list[str]:
+    return scopes.scopes if isinstance(scopes, ScopesInput) else scopes

@@ -1,0 +1,33 @@
+"""Routes that anybody may call: health, and the public keys that receipts verify with."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from sqlalchemy import select
+from starlette.responses import Response
+
+from habeas import __version__
+from habeas.api.access import GuardedRoute, Here
+from habeas.api.errors import problem
+from habeas.core.errors import HabeasError
+from habeas.store.receipt_format import keys_document
+from habeas.store.tables import setting
+
+router = APIRouter(tags=["Open"], route_class=GuardedRoute)
+
+
+@router.get("/health", response_model=None)
+def get_health(here: Here) -> dict[str, str] | Response:
+    """200 when requests can be taken in, 503 when not."""
+    try:
+        with here.database.begin() as connection:  # what intake needs: to write
+            connection.execute(select(setting.c.name).limit(1))
+    except HabeasError as error:
+        return problem(503, str(error), code="unhealthy", more={"webserver": "healthy", "database": "unhealthy"})
+    return {"status": "healthy", "webserver": "healthy", "database": "healthy", "version": __version__}
+
+
+@router.get("/.well-known/habeas-receipt-keys.json")
+def get_receipt_keys(here: Here) -> dict[str, object]:
+    """The Ed25519 public keys that receipts of this installation are signed with."""
+    return keys_document(here.vault.public_keys())

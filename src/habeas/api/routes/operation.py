@@ -1,0 +1,60 @@
+"""Routes that tell of the installation itself, and the switch that pauses all execution."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel
+from pydantic.types import StrictBool
+
+from habeas.api.access import GuardedRoute, Here, needs
+from habeas.requests import review
+from habeas.requests.clients import Actor
+
+router = APIRouter(tags=["Operation"], route_class=GuardedRoute)
+
+
+class SwitchInput(BaseModel):
+    """The pause switch."""
+
+    paused: StrictBool
+
+
+class SwitchAnswer(BaseModel):
+    """Whether new executions are held back."""
+
+    paused: bool
+
+
+@router.get("/config")
+def get_config(here: Here, _: Annotated[Actor, needs("config:read")]) -> dict[str, Any]:
+    """Settings that are safe to show: neither paths nor secrets."""
+    settings = here.settings
+    return {
+        "database": {"kind": here.database.dialect},
+        "security": {"oauth_access_token_expire_minutes": settings.oauth_access_token_expire_minutes},
+        "execution": {
+            "require_manual_request_approval": settings.require_manual_request_approval,
+            "subject_identity_verification_required": settings.subject_identity_verification_required,
+            "phone_region": settings.phone_region,
+            "spool_retention_days": settings.spool_retention_days,
+        },
+        "notifications": {},
+    }
+
+
+@router.get("/execution", response_model=SwitchAnswer)
+def get_execution(here: Here, _: Annotated[Actor, needs("execution:read")]) -> dict[str, bool]:
+    """Whether new executions are held back."""
+    return {"paused": review.is_paused(here)}
+
+
+@router.put("/execution", response_model=SwitchAnswer)
+def put_execution(
+    switch: Annotated[SwitchInput, Body()], here: Here, actor: Annotated[Actor, needs("execution:update")]
+) -> dict[str, bool]:
+    """Hold back new executions, or let them begin again; none is lost."""
+    change = review.pause_all if switch.paused else review.resume_all
+    change(here, actor=actor)
+    return {"paused": review.is_paused(here)}

@@ -1,0 +1,299 @@
+"""Routes of privacy requests: take in, list, watch, review, retry, cancel; their logs, receipts and plans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Depends, Header, Query
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from habeas.api.access import GuardedRoute, Here, needs, needs_unless_verifying
+from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, BulkOf, PageNumber, PageOf, PageSize
+from habeas.core.errors import Conflict
+from habeas.requests import intake, review, search
+from habeas.requests.bulk import MAX_ITEMS, Bulk, Page
+from habeas.requests.clients import Actor
+from habeas.requests.model import Status
+from habeas.requests.search import RequestFilter
+
+router = APIRouter(tags=["Privacy Requests"], route_class=GuardedRoute)
+
+_IDENTITY = {
+    "type": "object",
+    "description": "values by identity kind: text, an integer, or {label, value}",
+    "additionalProperties": True,
+    "properties": {"email": {"type": "string"}, "phone_number": {"type": "string"}},
+}
+_ITEM = {
+    "type": "object",
+    "title": "PrivacyRequestCreate",
+    "required": ["policy_key"],
+    "properties": {
+        "external_id": {"type": "string", "maxLength": 1024, "description": "the caller's own id; not unique"},
+        "requested_at": {"type": "string", "format": "date-time"},
+        "policy_key": {"type": "string"},
+        "identity": _IDENTITY,
+        "identities": {"type": "array", "items": _IDENTITY, "description": "alternative identities of one person"},
+        "encryption_key": {"type": "string", "description": "16 bytes: the package is encrypted with it"},
+    },
+}
+
+Item = Annotated[dict[str, Any], WithJsonSchema(_ITEM)]
+"""One request as given. Its faults are its own: they never stop the other items, so the service checks it."""
+
+
+class RuleOfRequest(BaseModel):
+    """A rule of the policy of a request."""
+
+    key: str
+    name: str
+    action_type: str
+    storage_destination_key: str | None = None
+
+
+class PolicyOfRequest(BaseModel):
+    """The policy of a request; the key alone where the policy is gone."""
+
+    key: str
+    name: str | None = None
+    drp_action: str | None = None
+    execution_timeframe: int | None = None
+    rules: list[RuleOfRequest] = []
+
+
+class PackageAnswer(BaseModel):
+    """Where a package is."""
+
+    storage: str | None
+    location: str | None
+    digest: str | None
+    size: int | None
+
+
+class PrivacyRequestAnswer(BaseModel):
+    """A privacy request. `status` is what happened, `stage` where it is, `outcome` or `reason` why."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str
+    external_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    requested_at: datetime
+    started_processing_at: datetime | None
+    finished_processing_at: datetime | None
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+    reviewer: dict[str, Any] | None
+    identity_verified_at: datetime | None
+    paused_at: datetime | None
+    canceled_at: datetime | None
+    cancel_reason: str | None
+    due_date: datetime | None
+    days_left: int | None
+    status: str
+    stage: str
+    outcome: str | None
+    reason: str | None
+    reason_detail: dict[str, Any] | None
+    kept: dict[str, int] | None
+    not_searched: list[dict[str, Any]] | None
+    warnings: list[str] | None
+    attempt: int
+    plan_digest: str | None
+    policy: PolicyOfRequest
+    identity: dict[str, Any] | None
+    identity_kinds: list[str]
+    package: list[PackageAnswer]
+    action_required_details: dict[str, Any] | None
+    resume_endpoint: str | None
+
+
+class ListedRequestAnswer(PrivacyRequestAnswer):
+    """A request in a list; `results` are there only in a verbose one, `identities` only when asked for."""
+
+    identities: list[dict[str, Any]] | None = Field(default=None, exclude_if=lambda value: value is None)
+    results: dict[str, list[dict[str, Any]]] | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+class LogAnswer(BaseModel):
+    """One step of an execution: counts and never values."""
+
+    dataset_name: str
+    collection_name: str
+    fields_affected: list[dict[str, Any]]
+    message: str | None
+    action_type: str
+    status: str
+    updated_at: datetime
+    counts: dict[str, Any] | None
+
+
+class ReviewInput(BaseModel):
+    """Requests to decide about."""
+
+    request_ids: Annotated[list[str], Field(max_length=MAX_ITEMS)]
+    reason: str | None = None
+
+
+class ReasonInput(BaseModel):
+    """Why a request is canceled."""
+
+    reason: str | None = None
+
+
+Read = Annotated[Actor, needs("privacy-request:read")]
+Review = Annotated[Actor, needs("privacy-request:review")]
+Resume = Annotated[Actor, needs("privacy-request:resume")]
+Create = Annotated[Actor, needs_unless_verifying("privacy-request:create")]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", description="makes a repeated call answer the same")
+]
+
+
+@router.post("/privacy-request", response_model=BulkOf[PrivacyRequestAnswer])
+def create_privacy_request(
+    items: Annotated[list[Item], Body(max_length=MAX_ITEMS)],
+    here: Here,
+    actor: Create,
+    idempotency_key: IdempotencyKey = None,
+) -> Bulk:
+    """Take in up to 50 requests. What is in `succeeded` is durable; one bad item doesn't stop the others."""
+    return intake.submit(here, items, actor=actor, idempotency_key=idempotency_key)
+
+
+def _times(
+    created_lt: datetime | None = None,
+    created_gt: datetime | None = None,
+    started_lt: datetime | None = None,
+    started_gt: datetime | None = None,
+    completed_lt: datetime | None = None,
+    completed_gt: datetime | None = None,
+    errored_lt: datetime | None = None,
+    errored_gt: datetime | None = None,
+) -> RequestFilter:
+    return RequestFilter(
+        created_lt=created_lt,
+        created_gt=created_gt,
+        started_lt=started_lt,
+        started_gt=started_gt,
+        completed_lt=completed_lt,
+        completed_gt=completed_gt,
+        errored_lt=errored_lt,
+        errored_gt=errored_gt,
+    )
+
+
+def _wanted(
+    times: Annotated[RequestFilter, Depends(_times)],
+    id: Annotated[str | None, Query(description="exact")] = None,
+    request_id: Annotated[str | None, Query(description="prefix")] = None,
+    external_id: Annotated[str | None, Query(description="prefix")] = None,
+    identity: Annotated[str | None, Query(description="exact value of one identity")] = None,
+    policy_key: str | None = None,
+    status: Annotated[list[Status] | None, Query()] = None,
+) -> RequestFilter:
+    return replace(
+        times,
+        id=id,
+        request_id=request_id,
+        external_id=external_id,
+        identity=identity,
+        policy_key=policy_key,
+        status=tuple(status or ()),
+    )
+
+
+@router.get("/privacy-request", response_model=PageOf[ListedRequestAnswer])
+def get_privacy_requests(
+    here: Here,
+    _: Read,
+    wanted: Annotated[RequestFilter, Depends(_wanted)],
+    verbose: bool = False,
+    include_identities: bool = False,
+    sort_field: str = "created_at",
+    sort_direction: Literal["asc", "desc"] = "desc",
+    page: PageNumber = FIRST_PAGE,
+    size: PageSize = PAGE_SIZE,
+) -> Page:
+    """Requests that match all filters, newest first. `verbose` adds the log under `results`."""
+    return search.find(
+        here,
+        wanted,
+        page=page,
+        size=size,
+        sort_field=sort_field,
+        sort_direction=sort_direction,
+        include_identities=include_identities,
+        verbose=verbose,
+    )
+
+
+@router.patch("/privacy-request/administrate/approve", response_model=BulkOf[PrivacyRequestAnswer])
+def approve_privacy_requests(given: Annotated[ReviewInput, Body()], here: Here, actor: Review) -> Bulk:
+    """Approve pending requests."""
+    return review.approve(here, given.request_ids, actor=actor)
+
+
+@router.patch("/privacy-request/administrate/deny", response_model=BulkOf[PrivacyRequestAnswer])
+def deny_privacy_requests(given: Annotated[ReviewInput, Body()], here: Here, actor: Review) -> Bulk:
+    """Deny requests that haven't begun."""
+    return review.deny(here, given.request_ids, actor=actor, reason=given.reason)
+
+
+@router.get("/privacy-request/{request_id}", response_model=PrivacyRequestAnswer)
+def get_privacy_request(request_id: str, here: Here, _: Read) -> dict[str, Any]:
+    """One request."""
+    return search.read_request(here, request_id)
+
+
+@router.get("/privacy-request/{request_id}/log", response_model=PageOf[LogAnswer])
+def get_privacy_request_log(
+    request_id: str, here: Here, _: Read, page: PageNumber = FIRST_PAGE, size: PageSize = PAGE_SIZE
+) -> Page:
+    """The execution log, oldest first, appearing while the request runs."""
+    return search.logs(here, request_id, page=page, size=size)
+
+
+@router.get("/privacy-request/{request_id}/receipt")
+def get_privacy_request_receipt(
+    request_id: str, here: Here, _: Annotated[Actor, needs("receipt:read")]
+) -> dict[str, Any]:
+    """The signed receipt, which `habeas receipt verify` checks offline."""
+    return dict(search.receipt(here, request_id))
+
+
+@router.get("/privacy-request/{request_id}/plan")
+def get_privacy_request_plan(request_id: str, here: Here, _: Read) -> dict[str, Any]:
+    """The plan the request was last executed with."""
+    return search.plan(here, request_id)
+
+
+@router.post("/privacy-request/{request_id}/retry", response_model=PrivacyRequestAnswer)
+def retry_privacy_request(request_id: str, here: Here, actor: Resume) -> dict[str, Any]:
+    """Run a failed request again: planned anew, and nothing that was done is repeated."""
+    search.read_request(here, request_id)
+    return _only(review.retry(here, [request_id], actor=actor))
+
+
+@router.post("/privacy-request/{request_id}/cancel", response_model=PrivacyRequestAnswer)
+def cancel_privacy_request(
+    request_id: str, here: Here, actor: Review, given: Annotated[ReasonInput | None, Body()] = None
+) -> dict[str, Any]:
+    """Stop a request, as long as nothing of it is masked yet."""
+    search.read_request(here, request_id)
+    return _only(review.cancel(here, [request_id], actor=actor, reason=given.reason if given else None))
+
+
+def _only(bulk: Bulk) -> dict[str, Any]:
+    if bulk.failed:
+        raise WrongState(bulk.failed[0].message)
+    return bulk.succeeded[0]
+
+
+class WrongState(Conflict):
+    """The request's status doesn't allow this (fidesops answers 400)."""
+
+    status = 400
