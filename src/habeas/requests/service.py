@@ -1,0 +1,34 @@
+"""What the edges may do with privacy requests, on one page. Each verb is explained where it is defined.
+
+API, command line and protocols call these and nothing else of the requests' machinery; none of them executes
+a request: that is the worker's.
+"""
+
+from habeas.requests.bulk import Bulk, Failure, Page
+from habeas.requests.intake import submit
+from habeas.requests.preview import Preview, explain, preview
+from habeas.requests.review import approve, cancel, deny, is_paused, pause_all, resume_all, retry
+from habeas.requests.search import RequestFilter, find, logs, plan, read_request, receipt
+
+__all__ = [
+    "Bulk",
+    "Failure",
+    "Page",
+    "Preview",
+    "RequestFilter",
+    "approve",
+    "cancel",
+    "deny",
+    "explain",
+    "find",
+    "is_paused",
+    "logs",
+    "pause_all",
+    "plan",
+    "preview",
+    "read_request",
+    "receipt",
+    "resume_all",
+    "retry",
+    "submit",
+]
