@@ -1,4 +1,4 @@
-"""Access: finds a cohort's rows and spools them, encoded, by destination, step and member.
+"""Access: finds a cohort's rows and spools them, encoded, by package, step and member.
 
 Rows stream from the store in batches; each is encoded once, here, and packages are put together from the
 encoded bytes. Rows that aren't the subject's own lose their identifying fields (absent, counted as
@@ -19,7 +19,7 @@ from habeas.connectors.base import Reader, RowBatch
 from habeas.core.values import Row, RowEncoder, encoder_for, row_shape
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.traversal import Traversal
-from habeas.plan.model import Output, Plan, Segment, Standing, Step
+from habeas.plan.model import Output, Segment, Standing, Step
 from habeas.spool.frames import Frame
 from habeas.spool.rows import FRAME_BYTES, RowGroup, pack_rows
 
@@ -37,48 +37,44 @@ class AccessResult(msgspec.Struct):
 
 
 class SpooledRows(msgspec.Struct):
-    """The frames of one step's rows for one destination, in order of member."""
+    """The frames of one step's rows for one package, in order of member."""
 
     step: int
     frames: list[Frame]
 
 
-def run_access(context: CohortContext) -> tuple[AccessResult, dict[str, list[SpooledRows]]]:
-    """Find and spool all rows; by storage key, the spooled rows in plan order. Safe to run again."""
+def run_access(
+    context: CohortContext, packages: Sequence[frozenset[str]]
+) -> tuple[AccessResult, list[list[SpooledRows]]]:
+    """Find and spool all rows. `packages` are the sets of rules whose fields go together; for each, in their
+    order, the spooled rows in plan order. Safe to run again.
+    """
     result = AccessResult()
-    spooled: dict[str, list[SpooledRows]] = {storage: [] for storage in storages(context.plan)}
+    spooled: list[list[SpooledRows]] = [[] for _ in packages]
 
     def visit(segment: Segment, reader: Reader) -> None:
         steps = [context.plan.steps[index] for index in segment.steps]
         shown = [step for step in steps if step.output]
         context.log([LogEntry(step, "access", "in_processing", "starting") for step in shown])
         for step in shown:
-            for storage, frames in _spool_step(context, reader, step, result).items():
-                spooled[storage].append(SpooledRows(step.index, frames))
+            for package, frames in _spool_step(context, reader, step, packages, result).items():
+                spooled[package].append(SpooledRows(step.index, frames))
         context.log([_complete(step, result) for step in shown])
 
     Traversal(context.plan, context.connector, context.spool, seeds=context.seeds(), label=context.label).run(visit)
-    for rows in spooled.values():
+    for rows in spooled:
         rows.sort(key=lambda each: each.step)
     return result, spooled
 
 
-def storages(plan: Plan) -> dict[str, frozenset[str]]:
-    """The plan's destinations in order, each with the rules whose fields it gets."""
-    rules: dict[str, set[str]] = {}
-    for output in plan.outputs:
-        rules.setdefault(output.storage, set()).add(output.rule)
-    return {storage: frozenset(keys) for storage, keys in rules.items()}
-
-
 class _StepSpooler:
-    """Encodes one step's rows for one destination and cuts them into frames."""
+    """Encodes one step's rows for one package and cuts them into frames."""
 
     def __init__(
-        self, context: CohortContext, storage: str, step: Step, outputs: Sequence[Output], columns: Sequence[str]
+        self, context: CohortContext, package: int, step: Step, outputs: Sequence[Output], columns: Sequence[str]
     ) -> None:
         self._context = context
-        self._name = f"rows-{storage}-{step.index:05}"
+        self._name = f"rows-{package:03}-{step.index:05}"
         self._whole = _encoder(columns, [output.path for output in outputs])
         self._partial = _encoder(columns, [output.path for output in outputs if not output.identifying])
         self._pending: list[RowGroup] = []
@@ -115,11 +111,13 @@ def _encoder(columns: Sequence[str], paths: Sequence[str]) -> RowEncoder:
     return narrowed
 
 
-def _spool_step(context: CohortContext, reader: Reader, step: Step, result: AccessResult) -> Mapping[str, list[Frame]]:
+def _spool_step(
+    context: CohortContext, reader: Reader, step: Step, packages: Sequence[frozenset[str]], result: AccessResult
+) -> Mapping[int, list[Frame]]:
     columns = row_shape(output.path for output in step.output).columns
     spoolers = {
-        storage: _StepSpooler(context, storage, step, outputs, columns)
-        for storage, rules in storages(context.plan).items()
+        package: _StepSpooler(context, package, step, outputs, columns)
+        for package, rules in enumerate(packages)
         if (outputs := [output for output in step.output if not rules.isdisjoint(output.rules)])
     }
     counts = result.rows.setdefault(step.index, {})
@@ -137,7 +135,7 @@ def _spool_step(context: CohortContext, reader: Reader, step: Step, result: Acce
                 spooler.add(member, own, rows)
     for spooler in spoolers.values():
         spooler.flush()
-    return {storage: spooler.frames for storage, spooler in spoolers.items()}
+    return {package: spooler.frames for package, spooler in spoolers.items()}
 
 
 def _runs(batch: RowBatch) -> Iterator[tuple[int, int, Sequence[Row]]]:

@@ -27,7 +27,7 @@ from habeas.requests.attempt import Attempt, begin_attempt
 from habeas.requests.ending import complete, fail, keep_ledger, requeue
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage
-from habeas.requests.packaging import deliver_packages
+from habeas.requests.packaging import deliver_packages, open_places
 
 WORKFLOW = "cohort"
 REPLANS = 2  # times a request is planned anew because a schema changed under it
@@ -46,9 +46,10 @@ class StageOf:
 
 
 def _access(attempt: Attempt) -> None:
-    result, spooled = run_access(attempt.context)
+    places = open_places(attempt)
+    result, spooled = run_access(attempt.context, [place.rules for place in places])
     reach("access.read")
-    result.packages = deliver_packages(attempt, spooled)
+    result.packages = deliver_packages(attempt, places, spooled)
     attempt.progress.access = result
 
 

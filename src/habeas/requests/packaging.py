@@ -6,37 +6,65 @@ on disk; doing both again has the effect of once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from habeas.deliver.base import Destination, EncodedRows, PackageMember, StepRows
+from habeas.deliver.base import Destination, EncodedRows, Format, PackageMember, StepRows
 from habeas.deliver.package import publish, write_packages
 from habeas.durable.boundary import reach
-from habeas.execute.access import SpooledRows, shown_columns, storages
+from habeas.execute.access import SpooledRows, shown_columns
 from habeas.requests.attempt import Attempt
 from habeas.requests.destinations import open_destination
 from habeas.spool.rows import unpack_rows
 
 
-def deliver_packages(attempt: Attempt, spooled: Mapping[str, Sequence[SpooledRows]]) -> dict[int, list[dict[str, Any]]]:
-    """Write and publish the packages of all members; by member, what to keep about each package.
+class Place(NamedTuple):
+    """One place and format that packages go to, with all rules whose fields they get."""
 
-    Raises DeliveryFailed where a destination didn't take one, NotFound where it was deleted.
+    destination: Destination
+    format: Format
+    rules: frozenset[str]
+
+
+def open_places(attempt: Attempt) -> list[Place]:
+    """The plan's places in order. Rules whose destinations are one place in one format share a package.
+
+    Raises NotFound where a destination was deleted.
     """
-    places = _open_destinations(attempt, list(spooled))
-    kinds = attempt.plan.kinds
+    installation = attempt.installation
+    places: dict[tuple[str, str], Place] = {}
+    with installation.database.read() as connection:
+        for storage in dict.fromkeys(output.storage for output in attempt.plan.outputs):
+            destination, form = open_destination(
+                connection, installation.vault, installation.settings.data_dir, storage
+            )
+            rules = {output.rule for output in attempt.plan.outputs if output.storage == storage}
+            known = places.get((destination.place, form))
+            if known is not None:
+                destination, rules = known.destination, rules | known.rules
+            places[destination.place, form] = Place(destination, form, frozenset(rules))
+    return list(places.values())
+
+
+def deliver_packages(
+    attempt: Attempt, places: Sequence[Place], spooled: Sequence[Sequence[SpooledRows]]
+) -> dict[int, list[dict[str, Any]]]:
+    """Write and publish the packages of all members, a place after the other; by member, what to keep about each.
+
+    `spooled` has the rows of each place. Raises DeliveryFailed where a destination didn't take one.
+    """
     members = [
-        PackageMember(each.request_id, each.encryption_key, attempt.plan.not_searched, kinds, each.index)
+        PackageMember(each.request_id, each.encryption_key, attempt.plan.not_searched, attempt.plan.kinds, each.index)
         for each in attempt.context.members
     ]
     by_request = {each.request_id: each.index for each in attempt.context.members}
     packages: dict[int, list[dict[str, Any]]] = {each.index: [] for each in attempt.context.members}
-    for storage, rows in spooled.items():
-        destination, form = places[storage]
-        refs = write_packages(destination, form, members, _sources(attempt, storage, rows), attempt.epoch)
+    for place, rows in zip(places, spooled, strict=True):
+        sources = _sources(attempt, place.rules, rows)
+        refs = write_packages(place.destination, place.format, members, sources, attempt.epoch)
         reach("package.written")
         attempt.fence()
-        publish(destination, refs)
+        publish(place.destination, refs)
         reach("package.published")
         for ref in refs:
             kept = {"storage": ref.storage, "location": ref.location, "digest": ref.digest, "size": ref.size}
@@ -44,16 +72,7 @@ def deliver_packages(attempt: Attempt, spooled: Mapping[str, Sequence[SpooledRow
     return packages
 
 
-def _open_destinations(attempt: Attempt, keys: list[str]) -> dict[str, tuple[Destination, Any]]:
-    installation = attempt.installation
-    with installation.database.read() as connection:
-        return {
-            key: open_destination(connection, installation.vault, installation.settings.data_dir, key) for key in keys
-        }
-
-
-def _sources(attempt: Attempt, storage: str, rows: Sequence[SpooledRows]) -> list[StepRows]:
-    rules = storages(attempt.plan)[storage]
+def _sources(attempt: Attempt, rules: frozenset[str], rows: Sequence[SpooledRows]) -> list[StepRows]:
     sources = []
     for each in rows:
         step = attempt.plan.steps[each.step]

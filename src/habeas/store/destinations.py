@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -18,7 +18,7 @@ class DestinationRow(NamedTuple):
     key: str
     name: str
     type: str
-    format: str
+    format: Literal["json", "csv"]
     details: Mapping[str, Any]
     sealed_secrets: bytes | None
     created_at: datetime
