@@ -20,6 +20,7 @@ from habeas.api.limits import CallLimit
 from habeas.api.routes import (
     connections,
     datasets,
+    drafts,
     masking,
     oauth,
     open,
@@ -88,6 +89,7 @@ def build_app(installation: Installation) -> FastAPI:
         policies,
         connections,
         datasets,
+        drafts,
         storage,
         masking,
         receipts,

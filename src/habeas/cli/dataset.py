@@ -50,27 +50,23 @@ def draft(
     place: Place,
     connection: Annotated[str, typer.Argument(help="Key of a connection.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this file.")] = None,
+    key: Annotated[str | None, typer.Option(help="The dataset's fides_key, if not the connection's key.")] = None,
     schema: Annotated[str | None, typer.Option(help="Schema of the database, if not its default.")] = None,
 ) -> None:
     """A dataset for a live schema: collections, fields, keys and references. Fill in the data categories."""
     from habeas.cli.client import open_client
-    from habeas.cli.output import say
+    from habeas.cli.output import answer, say
 
     with open_client(place) as client:
-        document = client.get(f"/connection/{connection}/draft_dataset", schema=schema)
-    text = _as_yaml({"dataset": [document]})
-    if output is None:
+        told = client.get(f"/connection/{connection}/draft_dataset", schema=schema, fides_key=key)
+    text: str = told["yaml"]
+    if place.as_json:
+        answer(True, told, lambda _: None)
+    elif output is None:
         typer.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
         say(f"written to {output}; fill in data_categories, then: habeas dataset check {output}")
-
-
-def _as_yaml(value: object) -> str:
-    import yaml
-
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
-    return text
 
 
 def _stored(place: Place) -> list[Dataset]:

@@ -128,7 +128,7 @@ def _of_policies(client: Client) -> Iterator[Finding]:
             yield Finding("error", f"policy {policy['key']}", str(problem))
             continue
         yield Finding("ok", f"policy {policy['key']}", "can be planned")
-        for caution in told.get("cautions", []):
+        for caution in told["warnings"]:
             mark = (str(caution.get("address")), str(caution.get("fix")))
             if mark not in seen:
                 seen.add(mark)

@@ -43,5 +43,9 @@ def explain(
 
 
 def explanation_text(told: dict[str, Any]) -> str:
-    """An explanation as readable text, as the API tells it."""
-    return str(told["text"])
+    """An explanation, as the API tells it, as readable text."""
+    import msgspec
+
+    from habeas.plan.explain import Explanation
+
+    return msgspec.convert(told, Explanation).render()
