@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from habeas.core.errors import NotFound
 from habeas.deliver.base import Destination, EncodedRows, Format, PackageMember, StepRows
 from habeas.deliver.package import publish, write_packages
 from habeas.durable.boundary import reach
 from habeas.execute.access import SpooledRows, shown_columns
 from habeas.requests.attempt import Attempt
-from habeas.requests.destinations import open_destination
+from habeas.requests.destinations import open_stored
 from habeas.spool.rows import unpack_rows
+from habeas.store import destinations
 
 
 class Place(NamedTuple):
@@ -32,17 +34,18 @@ def open_places(attempt: Attempt) -> list[Place]:
     Raises NotFound where a destination was deleted.
     """
     installation = attempt.installation
-    places: dict[tuple[str, str], Place] = {}
+    keys = list(dict.fromkeys(output.storage for output in attempt.plan.outputs))
     with installation.database.read() as connection:
-        for storage in dict.fromkeys(output.storage for output in attempt.plan.outputs):
-            destination, form = open_destination(
-                connection, installation.vault, installation.settings.data_dir, storage
-            )
-            rules = {output.rule for output in attempt.plan.outputs if output.storage == storage}
-            known = places.get((destination.place, form))
-            if known is not None:
-                destination, rules = known.destination, rules | known.rules
-            places[destination.place, form] = Place(destination, form, frozenset(rules))
+        found = destinations.find_many(connection, keys)
+    places: dict[tuple[str, str], Place] = {}
+    for key in keys:
+        if key not in found:
+            raise NotFound("the storage destination is gone", where=f"storage {key}", fix="make it again, then retry")
+        destination = open_stored(found[key], installation.vault, installation.settings.data_dir)
+        rules = frozenset(output.rule for output in attempt.plan.outputs if output.storage == key)
+        place = Place(destination, found[key].format, rules)
+        known = places.get((destination.place, place.format))
+        places[destination.place, place.format] = known._replace(rules=known.rules | rules) if known else place
     return list(places.values())
 
 
