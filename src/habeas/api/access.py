@@ -165,9 +165,8 @@ async def _authorise(request: Request, scope: str, public: bool) -> Actor:
 
 def _check_media_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    ):
+    kind, _, subtype = media_type.partition("/")
+    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
         raise HTTPException(415, "Supported type: application/json")
 
 

@@ -25,6 +25,7 @@ from habeas.api.routes import (
     oauth,
     open,
     operation,
+    plans,
     policies,
     privacy_requests,
     receipts,
@@ -85,6 +86,7 @@ def build_app(installation: Installation) -> FastAPI:
     app.state.public_limit = CallLimit(*PUBLIC_CALLS_PER_ADDRESS)
     api = APIRouter(prefix=API, responses=_problems())
     for each in (
+        plans,
         privacy_requests,
         policies,
         connections,

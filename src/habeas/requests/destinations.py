@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from sqlalchemy import Connection
 
 from habeas.core.errors import BadInput, Conflict, NotFound
-from habeas.deliver.base import Destination, Format
+from habeas.deliver.base import Destination
 from habeas.deliver.registry import check_settings, destination_class, open_destination
 from habeas.requests.bulk import Bulk, Page, key_from, save_each
 from habeas.requests.clients import Actor

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.types import StrictBool
 
 from habeas.api.access import GuardedRoute, Here, needs
-from habeas.requests import review
+from habeas.requests import service
 from habeas.requests.clients import Actor
 
 router = APIRouter(tags=["Operation"], route_class=GuardedRoute)
@@ -47,7 +47,7 @@ def get_config(here: Here, _: Annotated[Actor, needs("config:read")]) -> dict[st
 @router.get("/execution", response_model=SwitchAnswer)
 def get_execution(here: Here, _: Annotated[Actor, needs("execution:read")]) -> dict[str, bool]:
     """Whether new executions are held back."""
-    return {"paused": review.is_paused(here)}
+    return {"paused": service.is_paused(here)}
 
 
 @router.put("/execution", response_model=SwitchAnswer)
@@ -55,6 +55,6 @@ def put_execution(
     switch: Annotated[SwitchInput, Body()], here: Here, actor: Annotated[Actor, needs("execution:update")]
 ) -> dict[str, bool]:
     """Hold back new executions, or let them begin again; none is lost."""
-    change = review.pause_all if switch.paused else review.resume_all
+    change = service.pause_all if switch.paused else service.resume_all
     change(here, actor=actor)
-    return {"paused": review.is_paused(here)}
+    return {"paused": service.is_paused(here)}

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from habeas.api.access import GuardedRoute, Here, needs, needs_unless_verifying
 from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, BulkOf, PageNumber, PageOf, PageSize
 from habeas.core.errors import Conflict
-from habeas.requests import intake, review, search
+from habeas.requests import service
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Page
 from habeas.requests.clients import Actor
 from habeas.requests.model import Status
-from habeas.requests.search import RequestFilter
+from habeas.requests.service import RequestFilter
 
 router = APIRouter(tags=["Privacy Requests"], route_class=GuardedRoute)
 
@@ -161,7 +161,7 @@ def create_privacy_request(
     idempotency_key: IdempotencyKey = None,
 ) -> Bulk:
     """Take in up to 50 requests. What is in `succeeded` is durable; one bad item doesn't stop the others."""
-    return intake.submit(here, items, actor=actor, idempotency_key=idempotency_key)
+    return service.submit(here, items, actor=actor, idempotency_key=idempotency_key)
 
 
 def _times(
@@ -219,7 +219,7 @@ def get_privacy_requests(
     size: PageSize = PAGE_SIZE,
 ) -> Page:
     """Requests that match all filters, newest first. `verbose` adds the log under `results`."""
-    return search.find(
+    return service.find(
         here,
         wanted,
         page=page,
@@ -234,19 +234,19 @@ def get_privacy_requests(
 @router.patch("/privacy-request/administrate/approve", response_model=BulkOf[PrivacyRequestAnswer])
 def approve_privacy_requests(given: Annotated[ReviewInput, Body()], here: Here, actor: Review) -> Bulk:
     """Approve pending requests."""
-    return review.approve(here, given.request_ids, actor=actor)
+    return service.approve(here, given.request_ids, actor=actor)
 
 
 @router.patch("/privacy-request/administrate/deny", response_model=BulkOf[PrivacyRequestAnswer])
 def deny_privacy_requests(given: Annotated[ReviewInput, Body()], here: Here, actor: Review) -> Bulk:
     """Deny requests that haven't begun."""
-    return review.deny(here, given.request_ids, actor=actor, reason=given.reason)
+    return service.deny(here, given.request_ids, actor=actor, reason=given.reason)
 
 
 @router.get("/privacy-request/{request_id}", response_model=PrivacyRequestAnswer)
 def get_privacy_request(request_id: str, here: Here, _: Read) -> dict[str, Any]:
     """One request."""
-    return search.read_request(here, request_id)
+    return service.read_request(here, request_id)
 
 
 @router.get("/privacy-request/{request_id}/log", response_model=PageOf[LogAnswer])
@@ -254,7 +254,7 @@ def get_privacy_request_log(
     request_id: str, here: Here, _: Read, page: PageNumber = FIRST_PAGE, size: PageSize = PAGE_SIZE
 ) -> Page:
     """The execution log, oldest first, appearing while the request runs."""
-    return search.logs(here, request_id, page=page, size=size)
+    return service.logs(here, request_id, page=page, size=size)
 
 
 @router.get("/privacy-request/{request_id}/receipt")
@@ -262,20 +262,20 @@ def get_privacy_request_receipt(
     request_id: str, here: Here, _: Annotated[Actor, needs("receipt:read")]
 ) -> dict[str, Any]:
     """The signed receipt, which `habeas receipt verify` checks offline."""
-    return dict(search.receipt(here, request_id))
+    return dict(service.receipt(here, request_id))
 
 
 @router.get("/privacy-request/{request_id}/plan")
 def get_privacy_request_plan(request_id: str, here: Here, _: Read) -> dict[str, Any]:
     """The plan the request was last executed with."""
-    return search.plan(here, request_id)
+    return service.plan(here, request_id)
 
 
 @router.post("/privacy-request/{request_id}/retry", response_model=PrivacyRequestAnswer)
 def retry_privacy_request(request_id: str, here: Here, actor: Resume) -> dict[str, Any]:
     """Run a failed request again: planned anew, and nothing that was done is repeated."""
-    search.read_request(here, request_id)
-    return _only(review.retry(here, [request_id], actor=actor))
+    service.read_request(here, request_id)
+    return _only(service.retry(here, [request_id], actor=actor))
 
 
 @router.post("/privacy-request/{request_id}/cancel", response_model=PrivacyRequestAnswer)
@@ -283,8 +283,8 @@ def cancel_privacy_request(
     request_id: str, here: Here, actor: Review, given: Annotated[ReasonInput | None, Body()] = None
 ) -> dict[str, Any]:
     """Stop a request, as long as nothing of it is masked yet."""
-    search.read_request(here, request_id)
-    return _only(review.cancel(here, [request_id], actor=actor, reason=given.reason if given else None))
+    service.read_request(here, request_id)
+    return _only(service.cancel(here, [request_id], actor=actor, reason=given.reason if given else None))
 
 
 def _only(bulk: Bulk) -> dict[str, Any]:
