@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 import tenacity
 
 from habeas.core.errors import Fenced, HabeasError, Incomplete, Refused, SchemaChanged
+from habeas.core.log import get_logger
 from habeas.deliver.base import DeliveryFailed
 from habeas.durable.boundary import reach
 from habeas.durable.port import Steps, Workflow
@@ -31,8 +31,6 @@ from habeas.requests.packaging import deliver_packages, open_places
 
 WORKFLOW = "cohort"
 REPLANS = 2  # times a request is planned anew because a schema changed under it
-
-_logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def cohort_workflow(installation: Installation, executor_id: str) -> Workflow:
         except HabeasError as error:
             fail(attempt, error, _reason(attempt, error))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends the request visibly, never silently
-            _logger.error("cohort.fault", cohort=cohort_id, kind=type(error).__name__, exc_info=False)
+            get_logger(__name__).error("cohort.fault", cohort_id=cohort_id, kind=type(error).__name__, exc_info=True)
             problem = HabeasError(f"an unexpected {type(error).__name__} stopped it", fix="report it, then retry")
             fail(attempt, problem, _reason(attempt, problem))
 
