@@ -174,16 +174,16 @@ class _Chooser:
             prepared = self._prepare(self._choice(selected))
         except BadInput as error:
             return Refused(error.message, cause="strategy", where=where, fix=error.fix)
+        if node.fields[path].read_only and node.fields[path].masking_strategy_override is None:
+            fix = "declare masking_strategy_override on the field (preserve keeps it), or remove read_only"
+            message = "is read_only but targeted by an erasure"
+            return Refused(message, cause="read_only_field", where=where, fix=fix)
         if prepared.strategy.keeps:
             return Kept(path, str(getattr(prepared.configuration, "reason", "preserved")))
         return self._decide_key(target, prepared.choice) or self._decide_column(target, prepared)
 
     def _choice(self, selected: Selected) -> StrategyChoice:
-        field = self._node.fields[selected.path]
-        own = field.masking_strategy_override
-        if field.read_only and own is None:
-            fix = "declare masking_strategy_override on the field (preserve keeps it), or remove read_only"
-            raise BadInput("is read_only but targeted by an erasure", fix=fix)
+        own = self._node.fields[selected.path].masking_strategy_override
         choice = own or self._override or self._rules[selected.rules[0]].masking_strategy
         if choice is None:
             raise BadInput(f"rule {selected.rules[0]} has no masking strategy", fix="give the rule a masking_strategy")

@@ -150,8 +150,9 @@ class _Reach:
 def _unsearched(graph: Graph, address: CollectionAddress, reason: str, detail: str) -> Refused:
     fix = "declare a reference or identity that reaches it, or declare it excluded with a reason"
     if reason == "disabled":
-        connection = graph.nodes[address].bound.connection
-        fix = f"enable connection {connection}, or declare the dataset excluded with a reason"
+        bound = graph.nodes[address].bound
+        which = f"connection {bound.connection}" if bound.disabled else "the disabled connection that leads to it"
+        fix = f"enable {which}, or declare the dataset excluded with a reason"
     return Refused(f"is targeted by an erasure but not searched: {detail}", cause=reason, where=str(address), fix=fix)
 
 
