@@ -145,7 +145,7 @@ class Node:
             return value
         near = nearest(value, options, 0.4)
         fix = f"did you mean {near}?" if near else f"write one of {', '.join(options)}"
-        self.note(f"{value!r} is not a {key}", key, fix=fix)
+        self.note(f"{key} can't be {value!r}", key, fix=fix)
         return None
 
     def texts(self, key: str) -> list[tuple[int, str]]:
