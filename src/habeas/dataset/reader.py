@@ -39,15 +39,15 @@ _DATASET = _COMMON | {
 }  # fmt: skip
 _COLLECTION = _COMMON | {"fields"}
 _FIELD = _COMMON | {"fields"}
-_REFERENCE = frozenset(("dataset", "field", "direction", "key", "ownership"))
-_NAMESPACE = frozenset(
+REFERENCE = frozenset(("dataset", "field", "direction", "key", "ownership"))
+NAMESPACE = frozenset(
     ("schema", "database_name", "project_id", "dataset_id", "connection_type", "database_instance_id", "database_id")
 )
-_DATASET_META = frozenset(("after", "namespace", "excluded", "resource_id"))
-_COLLECTION_META = frozenset(
+DATASET_META = frozenset(("after", "namespace", "excluded", "resource_id"))
+COLLECTION_META = frozenset(
     ("after", "erase_after", "skip_processing", "masking_strategy_override", "partitioning", "person", "excluded")
 )
-_FIELD_META = frozenset(
+FIELD_META = frozenset(
     (
         "references", "identity", "identity_match", "region", "primary_key", "data_type", "length", "read_only",
         "return_all_elements", "masking_strategy_override", "redact", "custom_request_field",
@@ -56,7 +56,7 @@ _FIELD_META = frozenset(
 _BESIDE = dict.fromkeys(
     ("data_categories", "fields", "collections", "description"), "write it beside fides_meta, not in it"
 )
-_META_ONLY = {key: "write it under fides_meta" for key in (_FIELD_META | _COLLECTION_META | {"namespace"}) - {"redact"}}
+_META_ONLY = {key: "write it under fides_meta" for key in (FIELD_META | COLLECTION_META | {"namespace"}) - {"redact"}}
 _TYPE_WORDS = {
     "str": "string", "text": "string", "varchar": "string", "uuid": "string", "date": "string", "datetime": "string",
     "timestamp": "string", "char": "string", "int": "integer", "bigint": "integer", "smallint": "integer",
@@ -75,10 +75,10 @@ def read_dataset(node: Node) -> Dataset:
     node.check_keys(_DATASET, _META_ONLY)
     meta = node.merged(META_KEYS)
     if meta:
-        meta.check_keys(_DATASET_META, _BESIDE)
+        meta.check_keys(DATASET_META, _BESIDE)
     namespace = meta.node("namespace") if meta else None
     if namespace:
-        namespace.check_keys(_NAMESPACE, {})
+        namespace.check_keys(NAMESPACE, {})
     if node.find("collections")[0] is None:
         node.note("collections are missing", fix="list the collections of the dataset under `collections`")
     collections = tuple(_collection(each) for each in node.nodes("collections"))
@@ -138,7 +138,7 @@ def _collection(node: Node) -> Collection:
     node = node.named(f"{dataset}:{name}" if name else f"{dataset} {node.trail}")
     node.check_keys(_COLLECTION, _META_ONLY)
     meta = node.merged(META_KEYS) or Node((({}, node.parts[0][1]),), node.findings, node.address)
-    meta.check_keys(_COLLECTION_META, _BESIDE)
+    meta.check_keys(COLLECTION_META, _BESIDE)
     fields = _fields(node, prefix="", depth=1)
     partitioning = meta.node("partitioning")
     return Collection(
@@ -200,7 +200,7 @@ def _field(node: Node, *, prefix: str, depth: int) -> Field:
     node = node.named(f"{parent}{separator}{name}" if name else f"{parent} {node.trail}")
     node.check_keys(_FIELD, _META_ONLY)
     meta = node.merged(META_KEYS) or Node((({}, node.parts[0][1]),), node.findings, node.address)
-    meta.check_keys(_FIELD_META, _BESIDE)
+    meta.check_keys(FIELD_META, _BESIDE)
     fields = _fields(node, prefix=f"{prefix}{name}.", depth=depth + 1)
     data_type, is_array = _data_type(meta)
     if fields:
@@ -281,7 +281,7 @@ def _region(meta: Node) -> str | None:
 
 
 def _reference(node: Node) -> Reference:
-    node.check_keys(_REFERENCE, {})
+    node.check_keys(REFERENCE, {})
     dataset = node.text("dataset", required=True) or ""
     field = node.text("field", required=True) or ""
     if field and (field.count(".") < 1 or "" in field.split(".")):
