@@ -73,12 +73,9 @@ def read_dataset(node: Node) -> Dataset:
     key = _dataset_key(node)
     node = node.named(key or node.trail or "dataset")
     node.check_keys(_DATASET, _META_ONLY)
-    meta = node.merged(META_KEYS)
-    if meta:
-        meta.check_keys(DATASET_META, _BESIDE)
-    namespace = meta.node("namespace") if meta else None
-    if namespace:
-        namespace.check_keys(NAMESPACE, {})
+    meta = _meta(node)
+    meta.check_keys(DATASET_META, _BESIDE)
+    schema, database_name = _namespace(meta)
     if node.find("collections")[0] is None:
         node.note("collections are missing", fix="list the collections of the dataset under `collections`")
     collections = tuple(_collection(each) for each in node.nodes("collections"))
@@ -89,12 +86,25 @@ def read_dataset(node: Node) -> Dataset:
         name=node.text("name", free=True),
         description=node.text("description", free=True),
         data_categories=_categories(node),
-        after=_dataset_after(meta, key) if meta else (),
-        schema=namespace.text("schema") if namespace else None,
-        database_name=namespace.text("database_name") if namespace else None,
-        excluded=_excluded(meta) if meta else None,
+        after=_dataset_after(meta, key),
+        schema=schema,
+        database_name=database_name,
+        excluded=_excluded(meta),
         raw=node.parts[0][0],
     )
+
+
+def _meta(node: Node) -> Node:
+    """What stands under `fides_meta`, by either of its names; an empty mapping if nothing does."""
+    return node.merged(META_KEYS) or Node((({}, node.parts[0][1]),), node.findings, node.address)
+
+
+def _namespace(meta: Node) -> tuple[str | None, str | None]:
+    node = meta.node("namespace")
+    if node is None:
+        return None, None
+    node.check_keys(NAMESPACE, {})
+    return node.text("schema"), node.text("database_name")
 
 
 def parse_data_type(text: str) -> tuple[str, bool]:
@@ -137,7 +147,7 @@ def _collection(node: Node) -> Collection:
     name = _name(node)
     node = node.named(f"{dataset}:{name}" if name else f"{dataset} {node.trail}")
     node.check_keys(_COLLECTION, _META_ONLY)
-    meta = node.merged(META_KEYS) or Node((({}, node.parts[0][1]),), node.findings, node.address)
+    meta = _meta(node)
     meta.check_keys(COLLECTION_META, _BESIDE)
     fields = _fields(node, prefix="", depth=1)
     partitioning = meta.node("partitioning")
@@ -199,7 +209,7 @@ def _field(node: Node, *, prefix: str, depth: int) -> Field:
     separator = "." if prefix else ":"
     node = node.named(f"{parent}{separator}{name}" if name else f"{parent} {node.trail}")
     node.check_keys(_FIELD, _META_ONLY)
-    meta = node.merged(META_KEYS) or Node((({}, node.parts[0][1]),), node.findings, node.address)
+    meta = _meta(node)
     meta.check_keys(FIELD_META, _BESIDE)
     fields = _fields(node, prefix=f"{prefix}{name}.", depth=depth + 1)
     data_type, is_array = _data_type(meta)
