@@ -124,7 +124,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     for key in document:
         if key not in Settings.model_fields:
             where = f"{file}:{_line_of(text, key)}"
-            fix = _nearest(key, Settings.model_fields).lstrip("; ") or "the settings are listed in docs/settings.md"
+            fix = _nearest(key, Settings.model_fields).lstrip("; ") or "README.md lists the settings"
             raise BadInput(f"unknown setting {key!r}", where=where, fix=fix)
     return document
 
