@@ -7,7 +7,7 @@ are plain JSON (ids, counts, digests), never personal data. A workflow is starte
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
