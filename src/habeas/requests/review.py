@@ -61,7 +61,7 @@ def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reas
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         running = row["status"] == Status.IN_PROCESSING
         if running and not _may_leave(connection, row):
-            raise Conflict("can't be canceled any more", where=row["id"], fix="masking has begun; wait for its end")
+            raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
         values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
         move(connection, row, Status.CANCELED, Stage.DONE, now, **values)
 
@@ -78,9 +78,7 @@ def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bu
 
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         if row["status"] not in (Status.ERROR, Status.REQUIRES_INPUT):
-            raise Conflict(
-                "can't be retried", where=row["id"], fix=f"it is {row['status']}, not error or requires_input"
-            )
+            raise Conflict(f"can't be retried: it is {row['status']}, not error or requires_input", where=row["id"])
         move(connection, row, Status.PENDING, Stage.QUEUED, now, **requeue_values(row))
 
     return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True)

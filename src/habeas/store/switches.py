@@ -21,7 +21,8 @@ def is_on(connection: Connection, name: str) -> bool:
 def turn_on(connection: Connection, name: str, now: datetime) -> bool:
     """Turn the switch on; whether it was off before. Of two that do so at once, one is told True."""
     new = new_or_known(connection, setting).values(name=name, value=True, updated_at=now)
-    return connection.execute(new.on_conflict_do_nothing()).rowcount == 1
+    made = new.on_conflict_do_nothing().returning(setting.c.name)
+    return connection.execute(made).one_or_none() is not None
 
 
 def turn_off(connection: Connection, name: str) -> bool:

@@ -1,0 +1,37 @@
+"""What the tests of requests share: a caller, a right item, and counting our own statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from habeas.requests.clients import Actor
+from habeas.requests.installation import Installation
+
+CLIENT = Actor("client-1", frozenset({"privacy-request:create"}))
+START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@contextmanager
+def statements_of(installation: Installation) -> Iterator[list[str]]:
+    """The statements that run on our own database while the block does, BEGIN and COMMIT aside."""
+    seen: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    engine = installation.database._engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def item(**given: Any) -> dict[str, Any]:
+    """A right item of an access request."""
+    return {"policy_key": "download", "identity": {"email": "ada@example.com"}} | given
