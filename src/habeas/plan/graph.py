@@ -221,9 +221,10 @@ def _nodes(catalog: Catalog) -> Iterator[Node]:
         if schema is not None and id(schema) not in tables:
             tables[id(schema)] = schema.by_name()
         known = tables[id(schema)] if schema is not None else {}
+        namespace = _namespace(bound.dataset, known)
         for collection in bound.dataset.collections:
             fields = dict(collection.leaves())
-            name = TableName(collection.name, bound.dataset.schema)
+            name = TableName(collection.name, namespace)
             table = known.get(name)
             yield Node(
                 address=CollectionAddress(bound.dataset.fides_key, collection.name),
@@ -236,6 +237,13 @@ def _nodes(catalog: Catalog) -> Iterator[Node]:
                 live={column.name: column for column in table.columns} if table else {},
                 people=collection.holds_people,
             )
+
+
+def _namespace(dataset: Dataset, known: Mapping[TableName, TableSchema]) -> str | None:
+    """The schema's name as the store's tables carry it: none for the default schema, also where it was named."""
+    if dataset.schema is None or not known or any(name.schema == dataset.schema for name in known):
+        return dataset.schema
+    return None
 
 
 class _Declared(NamedTuple):

@@ -18,7 +18,7 @@ from habeas.core.expression import Constant, Expression, Null, Truncate, reads_c
 from habeas.core.schema import ColumnType, TypeFamily
 from habeas.dataset.model import StrategyChoice
 from habeas.masking.registry import AnyStrategy, strategy
-from habeas.plan.assemble import column_type, reference_columns
+from habeas.plan.assemble import reference_columns
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node
 from habeas.plan.model import Caution, Kept, Mask, Standing, Step
@@ -132,6 +132,7 @@ class _Chooser:
         override = node.collection.masking_strategy_override
         self._delete = override is not None and override.strategy == DELETE
         self._override = None if self._delete else override
+        self._types = {column.name: column.type for column in step.columns}
         table = node.table
         self._keys = frozenset((*step.key, *node.declared_key, *(table.primary_key if table else ())))
         self._references = reference_columns(graph, node)
@@ -167,9 +168,7 @@ class _Chooser:
         live = node.live.get(path)
         if node.table is not None and live is None:
             return None  # a missing column is refused already
-        target = _Target(
-            selected, where, column_type(node, path), live.nullable if live else True, path in self._unique
-        )
+        target = _Target(selected, where, self._types[path], live.nullable if live else True, path in self._unique)
         try:
             prepared = self._prepare(self._choice(selected))
         except BadInput as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from habeas.core.address import CollectionAddress
@@ -270,4 +271,9 @@ def _two_people(target: CollectionAddress, people: list[CollectionAddress]) -> R
 
 def is_identifying(identity: str | None, categories: Collection[str]) -> bool:
     """Whether a field's value tells who somebody is."""
-    return identity is not None or any(is_within(category, each) for category in categories for each in IDENTIFYING)
+    return identity is not None or any(_identifies(category) for category in categories)
+
+
+@lru_cache(maxsize=1024)
+def _identifies(category: str) -> bool:
+    return any(is_within(category, each) for each in IDENTIFYING)
