@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from habeas.cli.client import Client
     from habeas.cli.demo_data import Dump
 
+Check = Callable[[], None]
+
 _MARKER = "made-by-habeas-demo"
 
 
@@ -44,11 +46,11 @@ def demo(
     _clear(folder)
     show = Show(console())
     declaration = write_company(folder)
-    with open_client(Place(data_dir=folder / "data")) as client, working(client):
+    with open_client(Place(data_dir=folder / "data")) as client, working(client) as check:
         _declare(show, client, declaration)
         _preview(show, client)
-        access = _access(show, client, folder)
-        erasure = _erase(show, client, folder)
+        access = _access(show, client, check, folder)
+        erasure = _erase(show, client, check, folder)
         _verify_receipts(show, client, folder, access, erasure)
     _goodbye(show, folder)
 
@@ -113,22 +115,22 @@ def _preview(show: Show, client: Client) -> None:
         show.line(line)
 
 
-def _submit(show: Show, client: Client, policy: str) -> dict[str, Any]:
+def _submit(show: Show, client: Client, check: Check, policy: str) -> dict[str, Any]:
     from habeas.cli.demo_data import EMAIL, PHONE
     from habeas.cli.request import submit_one
     from habeas.cli.watching import follow
 
     item = {"policy_key": policy, "identity": {"email": EMAIL, "phone_number": PHONE}}
     request = submit_one(client, item)
-    ended, _ = follow(client, request["id"], quiet=True)
+    ended, _ = follow(client, request["id"], check, quiet=True)
     told = [ended["id"], ended["status"], ended.get("outcome"), ended.get("reason"), ended.get("reason_detail")]
     show.line("  ".join(str(part) for part in told if part))
     return ended
 
 
-def _access(show: Show, client: Client, folder: Path) -> dict[str, Any]:
+def _access(show: Show, client: Client, check: Check, folder: Path) -> dict[str, Any]:
     show.heading("Access: everything about her, handed over", "habeas request submit demo_access … --wait")
-    request = _submit(show, client, "demo_access")
+    request = _submit(show, client, check, "demo_access")
     show.check(request["status"] == "complete", "the access request is complete")
     file = folder / "data" / "packages" / f"{request['id']}.json"
     package: dict[str, list[dict[str, Any]]] = json.loads(file.read_text(encoding="utf-8"))
@@ -143,12 +145,12 @@ def _access(show: Show, client: Client, folder: Path) -> dict[str, Any]:
     return request
 
 
-def _erase(show: Show, client: Client, folder: Path) -> dict[str, Any]:
+def _erase(show: Show, client: Client, check: Check, folder: Path) -> dict[str, Any]:
     from habeas.cli.demo_data import dump
 
     before = dump(folder)
     show.heading("Erasure: frozen, masked, verified", "habeas request submit demo_erasure … --wait")
-    request = _submit(show, client, "demo_erasure")
+    request = _submit(show, client, check, "demo_erasure")
     show.check(request["status"] == "complete", "the erasure is complete, and its own re-scan agrees")
     if request.get("kept"):
         show.line(f"kept by rule: {request['kept']} – the household's address, where a neighbour lives too")

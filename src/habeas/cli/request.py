@@ -161,9 +161,10 @@ def _administrate(place: Place, verb: str, body: dict[str, Any]) -> None:
 
 def _watch_to_end(client: Client, place: Place, request_id: str) -> None:
     from habeas.cli.output import Exit, answer, stop
-    from habeas.cli.watching import follow
+    from habeas.cli.watching import follow, working
 
-    item, logs = follow(client, request_id, quiet=place.as_json)
+    with working(client) as check:
+        item, logs = follow(client, request_id, check, quiet=place.as_json)
     answer(place.as_json, item | {"log": logs}, lambda out: _show_request(out, item, []))
     if item["status"] != "complete":
         stop(Exit.PROBLEM)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from habeas.cli.client import Client
+    from habeas.core.settings import Settings
 
 # Where a request stands still until somebody acts.
 RESTING = frozenset({"complete", "error", "denied", "canceled", "requires_input", "paused", "identity_unverified"})
@@ -17,55 +19,59 @@ _FIRST_LOOK_SECONDS = 0.02
 _LAST_LOOK_SECONDS = 0.5
 
 
-def follow(client: Client, request_id: str, *, quiet: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Wait until the request rests; gives it and its log. Says each new log entry on stderr unless `quiet`."""
+def follow(
+    client: Client, request_id: str, check: Callable[[], None], *, quiet: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Wait until the request rests; gives it and its log. Says each new log entry on stderr unless `quiet`.
+
+    `check` is called all the time and may raise, as that of `working` does.
+    """
     from habeas.cli.output import say
     from habeas.cli.request import find_one
 
     shown: list[dict[str, Any]] = []
     pause = _FIRST_LOOK_SECONDS
-    stage = None
-    with working(client):
-        while True:
-            item = find_one(client, request_id)
-            logs = list(client.pages(f"/privacy-request/{request_id}/log"))
-            if not quiet:
-                stage = _say_stage(item, stage)
-                for entry in logs[len(shown) :]:
-                    say("  " + "  ".join(str(cell) for cell in log_row(entry) if cell not in (None, "")))
-            pause = _FIRST_LOOK_SECONDS if len(logs) > len(shown) else min(pause * 1.5, _LAST_LOOK_SECONDS)
-            shown = logs
-            if item["status"] in RESTING or _waits_for_approval(item):
-                return item, logs
-            time.sleep(pause)
+    stage: object = None
+    while True:
+        check()
+        item = find_one(client, request_id)
+        logs = list(client.pages(f"/privacy-request/{request_id}/log"))
+        if not quiet:
+            stage = _say_stage(item, stage)
+            for entry in logs[len(shown) :]:
+                say("  " + "  ".join(str(cell) for cell in log_row(entry) if cell not in (None, "")))
+        if item["status"] in RESTING or _waits_for_approval(item):
+            return item, logs
+        pause = _FIRST_LOOK_SECONDS if len(logs) > len(shown) else min(pause * 1.5, _LAST_LOOK_SECONDS)
+        shown = logs
+        time.sleep(pause)
 
 
 @contextmanager
-def working(client: Client) -> Iterator[None]:
-    """A worker in this process while the block runs, if the client is local and no other has the directory."""
+def working(client: Client) -> Iterator[Callable[[], None]]:
+    """A worker in this process while the block runs, if the client is local and no other has the directory.
+
+    Gives a check that raises what ended the worker, if something did.
+    """
     if client.installation is None:
-        yield
+        yield lambda: None
         return
-    settings = client.installation.settings
     ended = threading.Event()
-    problems: list[BaseException] = []
-
-    def work() -> None:
-        from habeas.core.errors import Conflict, Unavailable
-        from habeas.requests.worker import run_worker
-
+    with ThreadPoolExecutor(1, thread_name_prefix="worker") as threads:
+        work = threads.submit(_work, client.installation.settings, ended)
         try:
-            run_worker(settings, ended)
-        except (Conflict, Unavailable) as problem:  # another worker has the directory and does the work
-            problems.append(problem)
+            yield lambda: work.result() if work.done() else None
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=work, name="worker")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+
+def _work(settings: Settings, ended: threading.Event) -> None:
+    from habeas.core.errors import Conflict
+    from habeas.requests.worker import run_worker
+
+    # Conflict: another worker has the directory, and does the work.
+    with suppress(Conflict):
+        run_worker(settings, ended)
 
 
 def log_row(entry: dict[str, Any]) -> list[object]:
