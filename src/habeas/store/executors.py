@@ -18,7 +18,15 @@ class Executor(NamedTuple):
     beat_age: float
 
 
+class Peer(NamedTuple):
+    """Another executor, and whether its lock was free."""
+
+    executor: Executor
+    lock_taken: bool
+
+
 _NOW = sa.func.timezone("utc", sa.func.clock_timestamp())
+_AGE = sa.func.extract("epoch", _NOW - executor.c.beat_at)
 
 
 def register(connection: Connection, executor_id: str, lock_key: int, version: str) -> None:
@@ -36,9 +44,33 @@ def beat(connection: Connection, executor_id: str) -> bool:
 
 def list_executors(connection: Connection) -> list[Executor]:
     """All executors, oldest first."""
-    age = sa.func.extract("epoch", _NOW - executor.c.beat_at)
-    found = sa.select(executor.c.id, executor.c.lock_key, age).order_by(executor.c.started_at, executor.c.id)
+    found = sa.select(executor.c.id, executor.c.lock_key, _AGE).order_by(executor.c.started_at, executor.c.id)
     return [Executor(row[0], row[1], float(row[2])) for row in connection.execute(found)]
+
+
+def look_at_peers(connection: Connection, executor_id: str) -> list[Peer]:
+    """All others, oldest first, and whether the lock of each could be taken: this session then holds it."""
+    found = (
+        sa.select(executor.c.id, executor.c.lock_key, _AGE, sa.func.pg_try_advisory_lock(executor.c.lock_key))
+        .where(executor.c.id != executor_id)
+        .order_by(executor.c.started_at, executor.c.id)
+    )
+    return [Peer(Executor(row[0], row[1], float(row[2])), bool(row[3])) for row in connection.execute(found)]
+
+
+def is_listed(connection: Connection, executor_id: str) -> bool:
+    """Whether the executor is still known."""
+    return connection.execute(sa.select(executor.c.id).where(executor.c.id == executor_id)).scalar() is not None
+
+
+def try_lock(connection: Connection, key: int) -> bool:
+    """Take an advisory lock for this session, if it is free."""
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar())
+
+
+def unlock(connection: Connection, key: int) -> None:
+    """Give one back."""
+    connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
 
 
 def remove(connection: Connection, executor_id: str) -> bool:
