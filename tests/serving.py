@@ -171,6 +171,16 @@ class Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
 
+    def wait_for_crash(self, seconds: float = 30) -> None:
+        """Until a process of the server has killed itself, as `crash_at` asked; it says so in its log."""
+        deadline = time.monotonic() + seconds
+        while self.process is not None and self.process.poll() is None and not self._worker_died():
+            assert time.monotonic() < deadline, f"nothing crashed within {seconds} s: {self.log.read_text()[-3000:]}"
+            time.sleep(0.02)
+
+    def _worker_died(self) -> bool:
+        return "the worker ended; starting it again" in self.log.read_text()
+
     def stop(self, seconds: float = 15) -> int:
         """SIGTERM, and wait for the clean end; its exit code."""
         assert self.process is not None
