@@ -149,7 +149,9 @@ class Reader(ABC):
         """Stream the distinct values that leave this segment by a link."""
 
     @abstractmethod
-    def freeze(self, step: Step, digest_key: bytes, secrets: Secrets, *, new_only: bool = False) -> Iterator[FrozenChunk]:
+    def freeze(
+        self, step: Step, digest_key: bytes, secrets: Secrets, *, new_only: bool = False
+    ) -> Iterator[FrozenChunk]:
         """Stream OWN rows as chunks with digests and masked or current values. `new_only`: not those loaded.
 
         Joint rows come in chunks of their own.

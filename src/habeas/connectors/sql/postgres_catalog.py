@@ -1,0 +1,262 @@
+"""What PostgreSQL's catalogs say of tables: a handful of statements for a whole schema, two for fingerprints.
+
+Reads catalogs only, never a table of the source.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
+from habeas.connectors.sql.session import Row, Session
+from habeas.core.schema import (
+    ColumnSchema,
+    ColumnType,
+    ForeignKey,
+    StoreSchema,
+    TableName,
+    TableSchema,
+    TypeFamily,
+)
+
+# Every relation of a schema; or those named, of which some may be in the default schema.
+_RELATIONS = """
+SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::int8 AS rows,
+       has_table_privilege(c.oid, 'UPDATE') OR has_any_column_privilege(c.oid, 'UPDATE') AS writable,
+       has_table_privilege(c.oid, 'DELETE') AS deletable,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = coalesce(%(schema)s, current_schema())
+ ORDER BY c.relname
+"""
+
+_COLUMNS = """
+WITH RECURSIVE base(oid, type, mod) AS (
+  SELECT t.oid, t.oid, t.typtypmod FROM pg_type t
+   WHERE t.oid IN (SELECT atttypid FROM pg_attribute WHERE attrelid = ANY(%(oids)s::oid[]))
+  UNION ALL
+  SELECT b.oid, t.typbasetype, t.typtypmod FROM base b JOIN pg_type t ON t.oid = b.type AND t.typtype = 'd'
+)
+SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod),
+       a.attnotnull OR t.typnotnull AS not_null,
+       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL AS has_default,
+       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+       bt.typname, bt.typcategory::text, bt.typtype::text,
+       CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS mod,
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = bt.oid)
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  JOIN base b ON b.oid = a.atttypid
+  JOIN pg_type bt ON bt.oid = b.type AND bt.typtype <> 'd'
+ WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attrelid, a.attnum
+"""
+
+_TYPES_ONLY = """
+SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull,
+       n.nspname = current_schema()
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN unnest(%(schemas)s::text[], %(names)s::text[]) AS w(schema, name)
+    ON w.name = c.relname AND n.nspname = coalesce(w.schema, current_schema())
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_type t ON t.oid = a.atttypid
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+
+# Keys: unique indexes (plain, not partial) and foreign keys. Names of columns come in key order.
+_KEYS = """
+SELECT n.nspname, c.relname, CASE WHEN i.indisprimary THEN 'primary' ELSE 'unique' END AS kind,
+       (SELECT array_agg(a.attname::text ORDER BY k.n)
+          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+         WHERE k.n <= i.indnkeyatts) AS columns,
+       NULL::text AS target_schema, NULL::text AS target, NULL::text[] AS target_columns,
+       '' AS on_delete, '' AS on_update, false AS deferrable, n.nspname = current_schema() AS is_default
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND {where}
+UNION ALL
+SELECT n.nspname, c.relname, 'foreign',
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum),
+       tn.nspname, tc.relname,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum),
+       f.confdeltype::text, f.confupdtype::text, f.condeferrable, n.nspname = current_schema()
+  FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class tc ON tc.oid = f.confrelid JOIN pg_namespace tn ON tn.oid = tc.relnamespace
+ WHERE f.contype = 'f' AND {where}
+"""
+
+_IN_SCHEMA = "n.nspname = coalesce(%(schema)s, current_schema())"
+_IN_LIST = (
+    "EXISTS (SELECT 1 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS w(schema, name) "
+    "WHERE w.name = c.relname AND n.nspname = coalesce(w.schema, current_schema()))"
+)
+
+_INDEXES = """
+SELECT i.indrelid, (SELECT array_agg(pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)
+                      FROM generate_series(1, i.indnkeyatts::int4) AS k) AS parts,
+       (SELECT array_agg(a.attname::text ORDER BY k.n)
+          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
+          LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+         WHERE k.n <= i.indnkeyatts) AS columns
+  FROM pg_index i
+ WHERE i.indrelid = ANY(%(oids)s::oid[]) AND i.indpred IS NULL AND i.indisvalid
+ ORDER BY i.indexrelid
+"""
+
+_CHECKS = """
+SELECT conrelid, pg_get_constraintdef(oid, true) FROM pg_constraint
+ WHERE contype = 'c' AND conrelid = ANY(%(oids)s::oid[]) ORDER BY conrelid, conname
+"""
+
+_ACTIONS = {
+    "a": "NO ACTION",
+    "r": "RESTRICT",
+    "c": "CASCADE",
+    "n": "SET NULL",
+    "d": "SET DEFAULT",
+    "": "NO ACTION",
+}
+
+_FAMILIES = {
+    **dict.fromkeys(("int2", "int4", "int8", "oid"), TypeFamily.INTEGER),
+    **dict.fromkeys(("float4", "float8"), TypeFamily.FLOAT),
+    **dict.fromkeys(("text", "varchar", "bpchar", "char", "name", "citext"), TypeFamily.TEXT),
+    **dict.fromkeys(("json", "jsonb"), TypeFamily.JSON),
+    **dict.fromkeys(("time", "timetz"), TypeFamily.TIME),
+    "numeric": TypeFamily.DECIMAL,
+    "bool": TypeFamily.BOOLEAN,
+    "date": TypeFamily.DATE,
+    "timestamp": TypeFamily.TIMESTAMP,
+    "timestamptz": TypeFamily.TIMESTAMP_TZ,
+    "interval": TypeFamily.INTERVAL,
+    "uuid": TypeFamily.UUID,
+    "bytea": TypeFamily.BINARY,
+}
+
+
+def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[TableName, str]:
+    """Fingerprints of the tables that exist, by the names asked for."""
+    if not tables:
+        return {}
+    listed = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+    facts: dict[tuple[str, str], TableFacts] = defaultdict(TableFacts)
+    default = None
+    for schema, name, column, kind, not_null, is_default in session.fetch(_TYPES_ONLY, listed):
+        found = facts[schema, name]
+        if column is not None:
+            found.columns.append(ColumnFact(column, kind, not_null))
+        default = schema if is_default else default
+    for row in session.fetch(_KEYS.format(where=_IN_LIST), listed):
+        facts[row[0], row[1]].keys.add(_key_fact(row))
+    answers = {}
+    for table in tables:
+        schema = table.schema or default
+        if schema is not None and (schema, table.name) in facts:
+            answers[table] = facts[schema, table.name].fingerprint()
+    return answers
+
+
+def read_schema(session: Session, schema: str | None) -> StoreSchema:
+    """All tables and views of a schema, None for the session's default one."""
+    relations = session.fetch(_RELATIONS, {"schema": schema})
+    oids = {"oids": [row[0] for row in relations]}
+    columns: dict[int, list[Row]] = defaultdict(list)
+    for row in session.fetch(_COLUMNS, oids):
+        columns[row[0]].append(row)
+    keys: dict[str, list[Row]] = defaultdict(list)
+    for row in session.fetch(_KEYS.format(where=_IN_SCHEMA), {"schema": schema}):
+        keys[row[1]].append(row)
+    indexes, checks = defaultdict(list), defaultdict(list)
+    for oid, parts, names in session.fetch(_INDEXES, oids):
+        indexes[oid].append(tuple(name or part for part, name in zip(parts, names, strict=True)))
+    for oid, definition in session.fetch(_CHECKS, oids):
+        checks[oid].append(definition)
+    return StoreSchema(
+        tuple(
+            _table(row, schema, columns[row[0]], keys[row[2]], tuple(indexes[row[0]]), tuple(checks[row[0]]))
+            for row in relations
+        )
+    )
+
+
+def _table(
+    relation: Row,
+    schema: str | None,
+    columns: Sequence[Row],
+    keys: Sequence[Row],
+    indexes: tuple[tuple[str, ...], ...],
+    checks: tuple[str, ...],
+) -> TableSchema:
+    _, own_schema, name, kind, rows, writable, deletable, triggers = relation
+    facts = TableFacts()
+    facts.columns = [ColumnFact(row[1], row[2], row[3]) for row in columns]
+    facts.keys = {_key_fact(row) for row in keys}
+    foreign = [row for row in keys if row[2] == "foreign"]
+    return TableSchema(
+        table=TableName(name, schema),
+        columns=tuple(_column(row) for row in columns),
+        primary_key=facts.primary,
+        uniques=facts.uniques,
+        foreign_keys=tuple(sorted((_foreign_key(row, own_schema, schema) for row in foreign), key=str)),
+        indexes=indexes,
+        checks=checks,
+        triggers=triggers,
+        is_view=kind in "vm",
+        estimated_rows=rows,
+        writable=writable and kind in "rp",
+        deletable=deletable and kind in "rp",
+        fingerprint=facts.fingerprint(),
+    )
+
+
+def _column(row: Row) -> ColumnSchema:
+    _, name, native, not_null, has_default, generated, base, category, kind, modifier, values = row
+    family = _family(base, category, kind)
+    # varchar and char store length + 4, bit types and numeric something else.
+    length = modifier - 4 if base in ("varchar", "bpchar") and modifier > 4 else None
+    return ColumnSchema(
+        name=name,
+        type=ColumnType(family, native, length, tuple(values or ())),
+        nullable=not not_null,
+        default=has_default,
+        generated=generated,
+    )
+
+
+def _family(base: str, category: str, kind: str) -> TypeFamily:
+    if kind == "e":
+        return TypeFamily.ENUM
+    return TypeFamily.ARRAY if category == "A" else _FAMILIES.get(base, TypeFamily.OTHER)
+
+
+def _key_fact(row: Row) -> KeyFact:
+    _, _, kind, columns, target_schema, target, target_columns, on_delete, on_update, deferrable, _ = row
+    if kind != "foreign":
+        return KeyFact(kind, tuple(columns))
+    actions = f"{on_delete}{on_update}{'d' if deferrable else ''}"
+    return KeyFact(kind, tuple(columns), f"{target_schema}.{target}", tuple(target_columns), actions)
+
+
+def _foreign_key(row: Row, own_schema: str, asked: str | None) -> ForeignKey:
+    target_schema, target, target_columns, on_delete, on_update, deferrable = row[4:10]
+    return ForeignKey(
+        columns=tuple(row[3]),
+        table=TableName(target, asked if target_schema == own_schema else target_schema),
+        target_columns=tuple(target_columns),
+        on_delete=_ACTIONS[on_delete],
+        on_update=_ACTIONS[on_update],
+        deferrable=deferrable,
+    )
+
+
+def server_facts(session: Session) -> dict[str, Any]:
+    """Version, whether temp tables can be made, the default schema."""
+    ((version, temp, schema),) = session.fetch(
+        "SELECT current_setting('server_version'), has_database_privilege(current_database(), 'TEMP') "
+        "AND NOT pg_is_in_recovery(), current_schema()"
+    )
+    return {"version": version, "temp_tables": temp, "schema": schema}

@@ -1,0 +1,309 @@
+"""The reader of SQL connectors: a segment's traversal inside one snapshot, set-based.
+
+Rows are found by statements over key tables, never one statement a row. Rounds are semi-naive: a link
+follows only rows that are new, or stronger, since it was last followed; rows held back by somebody
+else's are judged again whenever the rows they depend on have grown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from msgspec import DecodeError
+
+from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue
+from habeas.connectors.sql import reading
+from habeas.connectors.sql.seeds import SeedBatch, seed_batches
+from habeas.connectors.sql.session import Row, Session
+from habeas.connectors.sql.statements import HELD, SegmentStatements
+from habeas.core.schema import TypeFamily
+from habeas.core.values import decode_json
+from habeas.plan.model import Link, Seed, Standing, Step
+
+CHUNK_ROWS = 50_000
+LANDING_ROWS = 10_000
+ANALYZED_FROM = 5_000  # below, the planner's guess from the table's size is good enough
+LOADED, DEFERRED = 1, 2
+
+
+class SqlReader(Reader):
+    """Finds and reads a segment's rows. The session is in its snapshot; whoever opened it closes it."""
+
+    def __init__(self, session: Session, statements: SegmentStatements) -> None:
+        self._session = session
+        self._statements = statements
+        self._tick = 0
+        self._changed: dict[int, int] = {}  # step: the round in which its found rows last changed
+        self._landed: dict[int, int] = {}  # link: the round of the last landing
+        self._seen: dict[int, int] = {}  # link: the round up to which it was followed
+        self._judged: dict[int, int] = {}
+        self._tested: dict[int, int] = {}  # link: the round in which its candidates last changed
+        self._rows: dict[int, int] = {}  # step: rows put in, to tell when to analyse
+        self._unsettled: dict[int, tuple[str, ...]] = {}  # step: what makes its rows distinct
+
+    def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
+        """Candidates come from the store; canonical forms are compared here."""
+        by_kind: dict[str, list[SeedValue]] = {}
+        for value in values:
+            by_kind.setdefault(value.kind, []).append(value)
+        deferred = any(link.ownership == "shared" for link in step.links) and not step.people
+        standing, mark = (HELD, DEFERRED) if deferred else (int(Standing.OWN), 0)
+        for seed in step.seeds:
+            self._tick += 1
+            rows = (
+                (member, standing, self._tick, mark, *key)
+                for batch in seed_batches(self._statements.dialect, step, seed, by_kind.get(seed.kind, []))
+                for key, member in self._confirmed(step, seed, batch)
+            )
+            self._put(step, rows)
+
+    def _confirmed(self, step: Step, seed: Seed, batch: SeedBatch) -> Iterator[tuple[Row, int]]:
+        statement, numbered = self._statements.seed(step, seed)
+        width = len(self._statements.names[step.index].keys)
+        for rows in self._session.stream(statement, {"values": batch.bound}):
+            for row in rows:
+                number = row[width + 1] if numbered else None
+                for member in batch.members(row[width], number):
+                    yield row[:width], member
+
+    def land(self, link: Link, landings: Iterable[Landing]) -> None:
+        """Values that the column's type can't hold are dropped: no row matches them."""
+        statements, dialect = self._statements, self._statements.dialect
+        columns, as_text = statements.land_columns(link)
+        table = statements.landed(link)
+        filling = dialect.fill(table, ["m", "s", "e", "r", *(f"v{index}" for index in range(len(columns)))])
+        self._tick += 1
+
+        def rows() -> Iterator[Row]:
+            for each in landings:
+                values = [
+                    dialect.landed_value(value, column, as_text)
+                    for value, column in zip(each.values, columns, strict=True)
+                ]
+                if all(value is not None for value in values):
+                    yield (each.member, int(each.standing), int(each.exclusive), self._tick, *values)
+
+        count = self._fill(filling, rows())
+        if count:
+            self._landed[link.id] = self._tick
+            self._analyze(table, count)
+
+    def load(self, chunk: FrozenChunk) -> None:
+        """Rows of several owners are found for each of them."""
+        step = self._statements.plan.steps[chunk.step]
+        self._tick += 1
+        self._put(
+            step,
+            (
+                (member, int(Standing.OWN), self._tick, LOADED, *(column[position] for column in chunk.keys))
+                for position, owner in enumerate(chunk.owners)
+                for member in chunk.others.get(position) or (owner,)
+            ),
+        )
+
+    def _put(self, step: Step, rows: Iterable[Row]) -> None:
+        names = self._statements.names[step.index]
+        filling = self._statements.dialect.fill_found(names.found, names.keys)
+        count = self._fill(filling.statement, rows)
+        if not count:
+            return
+        self._unsettled[step.index] = filling.distinct
+        self._note(step.index, count)
+
+    def _settle(self) -> None:
+        """Make rows distinct that were put in as they came: several values can match one row."""
+        for distinct in self._unsettled.values():
+            for statement in distinct:
+                self._session.change(statement)
+        self._unsettled.clear()
+
+    def _fill(self, statement: str, rows: Iterable[Row]) -> int:
+        count, remaining = 0, iter(rows)
+        while batch := list(islice(remaining, LANDING_ROWS)):
+            self._session.put(statement, batch)
+            count += len(batch)
+        return count
+
+    def _note(self, index: int, count: int) -> None:
+        self._changed[index] = self._tick
+        before = self._rows.get(index, 0)
+        self._rows[index] = before + count
+        if self._rows[index] >= max(ANALYZED_FROM, 2 * before):
+            self._analyze(self._statements.names[index].found, count)
+
+    def _analyze(self, table: str, count: int) -> None:
+        statement = self._statements.dialect.analyze(table)
+        if statement and count >= ANALYZED_FROM:
+            self._session.change(statement)
+
+    def traverse(self) -> int:
+        """Rows added or strengthened, until nothing is."""
+        self._settle()
+        total = 0
+        while True:
+            changed = sum(self._follow(link) for link in self._statements.links)
+            changed += sum(self._judge(link) for link in self._statements.links)
+            if not changed:
+                changed = self._release()
+            if not changed:
+                return total
+            total += changed
+
+    def _follow(self, link: Link) -> int:
+        inside = link.source in self._statements.inside
+        newest = self._changed.get(link.source, 0) if inside else self._landed.get(link.id, 0)
+        seen = self._seen.get(link.id, -1)
+        if newest <= max(seen, 0):
+            return 0
+        self._tick += 1
+        target = self._statements.step_of(link).index
+        tested = self._statements.is_tested(link)
+        parameters = {"seen": seen, "tick": self._tick}
+        count = 0
+        for position, statement in enumerate(self._statements.follow(link, first=target not in self._changed)):
+            rows = self._session.change(statement, parameters)
+            if tested and position == 0:
+                self._tested[link.id] = self._tick if rows else self._tested.get(link.id, 0)
+            else:
+                count += rows
+        self._seen[link.id] = self._tick - 1
+        if count:
+            self._note(target, count)
+        return count
+
+    def _judge(self, link: Link) -> int:
+        statements = self._statements
+        if not self._tested.get(link.id):
+            return 0
+        newest = max(self._tested[link.id], *(self._changed.get(index, 0) for index in statements.depends_on(link)), 0)
+        if newest <= self._judged.get(link.id, 0):
+            return 0
+        self._tick += 1
+        target = statements.step_of(link).index
+        statement = statements.judge(link, first=target not in self._changed)
+        count = self._session.change(statement, {"tick": self._tick})
+        self._judged[link.id] = self._tick - 1
+        if count:
+            self._note(target, count)
+        return count
+
+    def _release(self) -> int:
+        """Rows found by identity that no shared reference claimed are the subject's after all."""
+        total = 0
+        for index in self._statements.segment.steps:
+            if index not in self._changed:
+                continue
+            step = self._statements.plan.steps[index]
+            if step.people or not any(link.ownership == "shared" for link in step.links):
+                continue
+            self._tick += 1
+            tick = self._statements.dialect.parameter("tick")
+            count = self._session.change(
+                f"UPDATE {self._statements.names[index].found} SET s = 1, r = {tick} "
+                f"WHERE f = {DEFERRED} AND s NOT IN (1, {Standing.SHARED:d})",
+                {"tick": self._tick},
+            )
+            if count:
+                self._note(index, count)
+            total += count
+        return total
+
+    def counts(self, step: Step) -> Mapping[tuple[int, Standing], int]:
+        """By one statement."""
+        self._settle()
+        if step.index not in self._changed:
+            return {}
+        found = self._session.fetch(reading.count_rows(self._statements.names[step.index]))
+        return {(member, Standing(standing)): rows for member, standing, rows in found}
+
+    def rows(self, step: Step, columns: Sequence[str]) -> Iterator[RowBatch]:
+        """By a server-side cursor."""
+        self._settle()
+        if step.index not in self._changed:
+            return
+        names = self._statements.names[step.index]
+        ((low, high),) = self._session.fetch(reading.member_range(names))
+        statement = reading.read_rows(self._statements.dialect, names, columns, one_member=low == high)
+        parsed = [
+            position
+            for position, name in enumerate(columns)
+            if self._statements.dialect.json_is_text and step.column(name).type.family is TypeFamily.JSON
+        ]
+        for batch in self._session.stream(statement):
+            rows = [row[2:] for row in batch]
+            if parsed:
+                rows = [_parse(row, parsed) for row in rows]
+            yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
+
+    def departures(self, link: Link) -> Iterator[list[Landing]]:
+        """NULL in a value leaves no landing: it matches nothing."""
+        self._settle()
+        if link.source not in self._changed:
+            return
+        for batch in self._session.stream(reading.departing(self._statements, link)):
+            yield [
+                Landing(member, Standing(standing), bool(exclusive), tuple(values))
+                for member, standing, exclusive, *values in batch
+            ]
+
+    def freeze(
+        self, step: Step, digest_key: bytes, secrets: Secrets, *, new_only: bool = False
+    ) -> Iterator[FrozenChunk]:
+        """Chunks of one owner's rows first, then of joint rows; numbered from 0 over both."""
+        self._settle()
+        if step.index not in self._changed:
+            return
+        number = 0
+        ((low, high),) = self._session.fetch(reading.member_range(self._statements.names[step.index]))
+        for joint in (False, True) if low != high else (False,):
+            freezing = reading.read_to_freeze(self._statements, step, joint=joint, new_only=new_only)
+            dialect = self._statements.dialect
+            parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **freezing.constants}
+            if freezing.ingredients:
+                parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
+            rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
+            while batch := list(islice(rows, CHUNK_ROWS)):
+                yield _chunk(step, number, batch, freezing.valued, joint)
+                number += 1
+
+
+def _parse(row: Row, positions: Sequence[int]) -> Row:
+    values = list(row)
+    for position in positions:
+        try:
+            values[position] = decode_json(row[position]) if isinstance(row[position], str) else row[position]
+        except DecodeError:  # SQLite checks no type: what isn't JSON is shown as the text it is
+            continue
+    return tuple(values)
+
+
+def _chunk(step: Step, number: int, rows: list[Row], valued: tuple[int, ...], joint: bool) -> FrozenChunk:
+    width = len(step.key)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    masked: list[list[Any] | None] = [None] * len(step.masks)
+    current: dict[int, list[str | None]] = {}
+    for offset, position in enumerate(valued):
+        values = columns[width + 3 + offset]
+        if step.masks[position].form == "computed":
+            current[position], masked[position] = values, [None] * len(rows)
+        else:
+            masked[position] = values
+    others = {}
+    if joint:
+        others = {
+            position: sorted(int(member) for member in owners.split(","))
+            for position, owners in enumerate(columns[width + 1])
+        }
+    return FrozenChunk(
+        step=step.index,
+        number=number,
+        keys=columns[:width],
+        owners=columns[width],
+        others=others,
+        digests=[bytes(digest) for digest in columns[width + 2]],
+        masked=masked,
+        current=current or None,
+        joint=joint,
+    )

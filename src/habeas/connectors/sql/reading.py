@@ -1,0 +1,136 @@
+"""The statements that read what a traversal found: counts, rows, values for other stores, rows to freeze.
+
+Text only; rows are named as in `statements`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from habeas.connectors.sql.dialect import Dialect, Ingredient
+from habeas.connectors.sql.expression import Compiler, cut
+from habeas.connectors.sql.statements import HELD, Names, SegmentStatements, column_of
+from habeas.core.errors import Refused
+from habeas.core.expression import reads_column, secret_names
+from habeas.plan.model import Column, Link, Mask, Step
+
+
+class Freezing(NamedTuple):
+    """A statement that reads rows to freeze: key, owner, all owners, digest, then values of `valued` masks."""
+
+    statement: str
+    ingredients: tuple[Ingredient, ...]
+    constants: dict[str, str | int | float | bool]
+    valued: tuple[int, ...]  # positions of masks whose values follow the digest
+
+
+def count_rows(names: Names) -> str:
+    """Found rows by member and standing."""
+    return f"SELECT m, s, COUNT(*) FROM {names.found} WHERE s < {HELD} GROUP BY m, s"
+
+
+def member_range(names: Names) -> str:
+    """The smallest and the largest member with a found row."""
+    return f"SELECT MIN(m), MAX(m) FROM {names.found}"
+
+
+def read_rows(dialect: Dialect, names: Names, columns: Sequence[str], *, one_member: bool) -> str:
+    """Rows by member and key; one member's rows by key alone, which an index can give."""
+    step = names.step
+    chosen = [dialect.read(f"t.{dialect.quote(name)}", column_of(step, name)) for name in columns]
+    order = names.grouped("t") if one_member else f"h.m, {names.grouped('t')}"
+    return (
+        f"SELECT {', '.join(['h.m', 'h.s', *chosen])} FROM {names.found} AS h "
+        f"JOIN {names.table} AS t ON {names.same_row('t', 'h')} WHERE h.s < {HELD} ORDER BY {order}"
+    )
+
+
+def departing(statements: SegmentStatements, link: Link) -> str:
+    """Distinct values of a link: member, strongest standing, whether exclusive, values."""
+    dialect, plan = statements.dialect, statements.plan
+    step = plan.steps[link.source]
+    source, values = statements.source_values(link)
+    given = [column_of(step, name) for name in link.source_columns]
+    holds = " AND ".join(f"{value} IS NOT NULL" for value in values)
+    wanted = "h.s IN (1, 2, 3, 4)" if link.points == "to_target" else "h.s = 1"
+    numbered = ", ".join(f"{value} AS v{index}" for index, value in enumerate(values))
+    distinct = (
+        f"SELECT h.m AS m, MIN(h.s) AS s, {numbered} FROM {source} WHERE {wanted} AND {holds} "
+        f"GROUP BY h.m, {', '.join(values)}"
+    )
+    chosen = ", ".join(_departing_value(dialect, link, f"d.v{index}", each) for index, each in enumerate(given))
+    if link.ownership != "auto" or link.points != "to_target":
+        return f"SELECT d.m, d.s, 1, {chosen} FROM ({distinct}) AS d"
+    same = " AND ".join(f"x.v{index} = d.v{index}" for index in range(len(given)))
+    return (
+        f"WITH d AS ({distinct}) SELECT d.m, d.s, CASE WHEN x.m IS NULL THEN 1 ELSE 0 END, {chosen} "
+        f"FROM d LEFT JOIN ({_others_that_point(statements, link)}) AS x ON x.m = d.m AND {same}"
+    )
+
+
+def _departing_value(dialect: Dialect, link: Link, operand: str, column: Column) -> str:
+    return dialect.text_of(operand, column.type) if link.compare == "text" else dialect.read(operand, column)
+
+
+def _others_that_point(statements: SegmentStatements, link: Link) -> str:
+    """Values to which a row of the source's table points that isn't the subject's."""
+    names, dialect = statements.names[link.source], statements.dialect
+    listed = ", ".join(f"d.v{index}" for index in range(len(link.source_columns)))
+    same = " AND ".join(f"p.{dialect.quote(name)} = d.v{index}" for index, name in enumerate(link.source_columns))
+    member = "" if statements.plan.erases else " AND f.m = d.m"
+    return (
+        f"SELECT DISTINCT d.m, {listed} FROM d JOIN {names.table} AS p ON {same} "
+        f"LEFT JOIN {names.found} AS f ON {names.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
+    )
+
+
+def read_to_freeze(statements: SegmentStatements, step: Step, *, joint: bool, new_only: bool) -> Freezing:
+    """The subject's rows of a step by key, with digests and values. Raises Refused for a step without a key."""
+    dialect, names = statements.dialect, statements.names[step.index]
+    if not step.key:
+        raise Refused("rows without a usable key can't be frozen", cause="no_key", where=step.address)
+    compiler = Compiler(dialect, lambda name: dialect.text_of(f"t.{dialect.quote(name)}", column_of(step, name).type))
+    valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
+    values = [_masked_value(dialect, step, step.masks[position], compiler) for position in valued]
+    having = f"HAVING COUNT(*) {'>' if joint else '='} 1"
+    if new_only:
+        having += " AND MAX(CASE WHEN h.f = 1 THEN 1 ELSE 0 END) = 0"
+    grouped = (
+        f"SELECT {names.listed('h')}, MIN(h.m) AS owner, {dialect.members('h.m')} AS owners "
+        f"FROM {names.found} AS h WHERE h.s = 1 GROUP BY {names.listed('h')} {having}"
+    )
+    chosen = [
+        *statements.key_reads(names, "t"),
+        "g.owner",
+        "g.owners",
+        dialect.row_digest(digest_texts(dialect, step, "t")),
+        *values,
+    ]
+    text = f"SELECT {', '.join(chosen)} FROM ({grouped}) AS g JOIN {names.table} AS t ON {names.same_row('t', 'g')}"
+    if compiler.ingredients:
+        text += f" JOIN {dialect.ingredient_rows(compiler.ingredients)} ON x.m = g.owner"
+    text += f" ORDER BY {names.grouped('t')}"
+    return Freezing(text, tuple(compiler.ingredients), compiler.constants, valued)
+
+
+def _masked_value(dialect: Dialect, step: Step, mask: Mask, compiler: Compiler) -> str:
+    operand = f"t.{dialect.quote(mask.field)}"
+    column = column_of(step, mask.field)
+    if mask.expression is None:
+        return dialect.text_of(operand, column.type)
+    value = compiler.compile(cut(mask.expression, mask.length))
+    if reads_column(mask.expression):
+        return value
+    return f"CASE WHEN {operand} IS NULL THEN NULL ELSE {value} END"
+
+
+def is_constant(mask: Mask) -> bool:
+    """Whether the mask writes one value to every row of every member, so that nothing needs freezing."""
+    return mask.form == "constant" and mask.expression is not None and not secret_names(mask.expression)
+
+
+def digest_texts(dialect: Dialect, step: Step, row: str) -> list[str]:
+    """The texts that a row's digest covers: its masked columns, or all the plan's where it is deleted whole."""
+    names = list(dict.fromkeys(mask.field for mask in step.masks)) or [column.name for column in step.columns]
+    return [dialect.text_of(f"{row}.{dialect.quote(name)}", column_of(step, name).type) for name in names]

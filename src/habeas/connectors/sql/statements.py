@@ -1,0 +1,331 @@
+"""The statements by which a segment's rows are found and read, compiled from the plan. Text only.
+
+Found rows of step i are in `hk_<i>` (m member, s standing, r round, f 1: loaded, 2: found by identity but
+held back, k0… key), values from other stores in `hl_<link>`, rows whose ownership must be tested in
+`hc_<link>`. A statement never runs here and never holds a value of a row.
+
+Tests are joins that look for a witness, not correlated subqueries: without an index on a foreign key the
+latter would scan its table once a row.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from habeas.connectors.sql.dialect import Dialect
+from habeas.core.errors import SchemaChanged
+from habeas.core.schema import TableName
+from habeas.plan.model import Column, Link, Plan, Seed, Segment, Standing, Step
+
+HELD = 9
+"""Standing of rows found by identity that a declared shared reference may claim; nothing follows them yet."""
+
+_WEAK = f"{Standing.SHARED:d}, {Standing.SHARED_ROW:d}, {Standing.CONTEXT:d}"
+
+
+class Names(NamedTuple):
+    """The names of one step in a segment's statements."""
+
+    step: Step
+    table: str
+    found: str
+    row_keys: tuple[str, ...]  # quoted columns of the table that name a row
+    keys: tuple[str, ...]  # k0…
+
+    def same_row(self, row: str, found: str) -> str:
+        """That a table's row is the found one."""
+        pairs = zip(self.row_keys, self.keys, strict=True)
+        return " AND ".join(f"{row}.{column} = {found}.{key}" for column, key in pairs)
+
+    def same_keys(self, left: str, right: str) -> str:
+        """That two of our own rows name one row."""
+        return " AND ".join(f"{left}.{key} = {right}.{key}" for key in self.keys)
+
+    def chosen(self, row: str) -> str:
+        """A table's row's key as k0…"""
+        pairs = zip(self.row_keys, self.keys, strict=True)
+        return ", ".join(f"{row}.{column} AS {key}" for column, key in pairs)
+
+    def listed(self, row: str) -> str:
+        """Our own row's key, to be selected or grouped by."""
+        return ", ".join(f"{row}.{key}" for key in self.keys)
+
+    def grouped(self, row: str) -> str:
+        """A table's row's key, to be grouped by."""
+        return ", ".join(f"{row}.{column}" for column in self.row_keys)
+
+
+class Witness(NamedTuple):
+    """A row of `table` whose columns equal the tested row's holds that row back, unless it is the subject's."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+    step: int | None
+    standing: Standing
+
+
+class SegmentStatements:
+    """All reading statements of one segment. Made once per plan and segment; immutable after that."""
+
+    def __init__(self, dialect: Dialect, plan: Plan, segment: Segment) -> None:
+        self.dialect = dialect
+        self.plan = plan
+        self.segment = segment
+        self.inside = frozenset(segment.steps)
+        # Another member's row counts as the subject's where both are erased; an access must read as if alone.
+        self._any_member = plan.erases
+        self.imports = plan.imports(segment)
+        self.links = tuple(link for index in segment.steps for link in plan.steps[index].links)
+        outside = {each.step for link in self.links for each in self.witnesses(link) if each.step is not None}
+        same_store = {index for index in outside if plan.steps[index].connection == segment.connection}
+        self.names = {index: self._names(plan.steps[index]) for index in sorted(self.inside | same_store)}
+
+    def _names(self, step: Step) -> Names:
+        dialect = self.dialect
+        row_keys = tuple(dialect.quote(name) for name in step.key) or dialect.row_identity
+        keys = tuple(f"k{index}" for index in range(len(row_keys)))
+        return Names(step, dialect.table(step.table), dialect.temp(f"hk_{step.index}"), row_keys, keys)
+
+    def candidates(self, link: Link) -> str:
+        """The table of rows a tested link reached."""
+        return self.dialect.temp(f"hc_{link.id}")
+
+    def landed(self, link: Link) -> str:
+        """The table of values that came by a link from another segment."""
+        return self.dialect.temp(f"hl_{link.id}")
+
+    def step_of(self, link: Link) -> Step:
+        """The step that a link of this segment leads to."""
+        return next(self.plan.steps[index] for index in self.segment.steps if link in self.plan.steps[index].links)
+
+    def land_columns(self, link: Link) -> tuple[tuple[Column, ...], bool]:
+        """The columns that landed values are compared with, and whether as text."""
+        step = self.step_of(link)
+        columns = tuple(column_of(step, name) for name in link.columns)
+        return columns, link.compare == "text" or any(self.dialect.lands_as_text(each) for each in columns)
+
+    def setup(self) -> list[str]:
+        """Statements that make the segment's temp tables, before its snapshot."""
+        dialect, made = self.dialect, []
+        for names in self.names.values():
+            step = names.step
+            made.append(dialect.create_found(names.found, step.table, names.row_keys, step.columns))
+        for link in self.links:
+            if self.is_tested(link):
+                names = self.names[self.step_of(link).index]
+                table = self.candidates(link)
+                made.append(dialect.create_candidates(table, names.step.table, names.row_keys, names.step.columns))
+        for link in self.imports:
+            made.append(dialect.create_landed(self.landed(link), *self.land_columns(link)))
+        return made
+
+    def witnesses(self, link: Link) -> list[Witness]:
+        """What can hold back a row that this link reaches from the subject's row, strictest first."""
+        if link.ownership != "auto":
+            return []
+        step = self.step_of(link)
+        if step.people:
+            return []
+        found = [
+            Witness(
+                self.plan.steps[each.people].table,
+                each.people_columns,
+                each.columns,
+                each.people,
+                each.standing,
+            )
+            for each in link.rivals
+        ]
+        if link.points == "to_target":
+            found += [
+                Witness(each.table, each.columns, each.target_columns, each.step, Standing.SHARED_ROW)
+                for each in step.pointings
+            ]
+        return sorted(found, key=lambda each: -each.standing)
+
+    def is_tested(self, link: Link) -> bool:
+        """Whether ownership of what the link reaches depends on other rows."""
+        lands = link.source not in self.inside
+        own = link.ownership == "auto" and not self.step_of(link).people
+        return bool(self.witnesses(link)) or (lands and own and link.points == "to_target")
+
+    def depends_on(self, link: Link) -> frozenset[int]:
+        """Steps whose growth may free rows that a tested link left held back."""
+        return frozenset(each.step for each in self.witnesses(link) if each.step is not None)
+
+    def seed(self, step: Step, seed: Seed) -> tuple[str, bool]:
+        """Rows that may match the identities in `values`; whether each tells the value's number (from 1).
+
+        Columns: the key, then the column's text, then the number.
+        """
+        names, column = self.names[step.index], column_of(step, seed.column)
+        operand = f"t.{self.dialect.quote(seed.column)}"
+        keys = ", ".join(self.key_reads(names, "t"))
+        text = self.dialect.text_of(operand, column.type)
+        if seed.match == "canonical" and seed.kind in ("email", "phone_number"):
+            candidates = (self.dialect.email_candidates if seed.kind == "email" else self.dialect.phone_candidates)(
+                operand, column
+            )
+            return f"SELECT {keys}, {text} FROM {names.table} AS t WHERE {candidates}", False
+        lookup = self.dialect.lookup(operand, column)
+        select = f"SELECT {keys}, {text}, w.n FROM {lookup.rows} JOIN {names.table} AS t ON {lookup.condition}"
+        return select, True
+
+    def key_reads(self, names: Names, row: str) -> list[str]:
+        """The key's columns of a table's row or of our own, as they are read."""
+        step = names.step
+        columns: list[Column | None] = [column_of(step, name) for name in step.key]
+        columns = columns or [None] * len(names.keys)
+        parts = names.row_keys if row == "t" else names.keys
+        return [self.dialect.read(f"{row}.{part}", column) for part, column in zip(parts, columns, strict=True)]
+
+    def follow(self, link: Link, *, first: bool) -> list[str]:
+        """Follow a link from rows that changed after round `seen`, in round `tick`."""
+        if not self.is_tested(link):
+            return [self._merge(link, self._reached(link, weak_only=False), first=first)]
+        statements = [self._add_candidates(link)]
+        if link.points == "to_target":
+            statements.append(self._merge(link, self._reached(link, weak_only=True), first=first))
+        return statements
+
+    def _merge(self, link: Link, select: str, *, first: bool) -> str:
+        names = self.names[self.step_of(link).index]
+        return self.dialect.merge(names.found, names.keys, select, first=first)
+
+    def _reached(self, link: Link, *, weak_only: bool) -> str:
+        names = self.names[self.step_of(link).index]
+        weak = Standing.PERSON if names.step.people else Standing.CONTEXT
+        standing = f"CASE WHEN h.s = 1 THEN {self._own_lands_as(link, names.step):d} ELSE {weak:d} END"
+        wanted = "h.s = 1"
+        if link.points == "to_target":
+            wanted = f"h.s IN ({_WEAK})" if weak_only else f"h.s IN (1, {_WEAK})"
+        return (
+            f"SELECT h.m AS m, MIN({standing}) AS s, {self.dialect.parameter('tick')} AS r, {names.chosen('t')} "
+            f"FROM {self._joined(link)} WHERE h.r > {self.dialect.parameter('seen')} AND {wanted} "
+            f"GROUP BY h.m, {names.grouped('t')}"
+        )
+
+    def _own_lands_as(self, link: Link, target: Step) -> Standing:
+        match link.ownership:
+            case "owned":
+                return Standing.OWN
+            case _ if target.people:
+                return Standing.PERSON
+            case "shared":
+                return Standing.SHARED
+            case "context":
+                return Standing.CONTEXT
+            case "auto":
+                return Standing.OWN
+
+    def _joined(self, link: Link) -> str:
+        """Sources of a link as `h` (m, s, r), joined with the rows `t` that it reaches."""
+        step = self.step_of(link)
+        dialect = self.dialect
+        table = self.names[step.index].table
+        targets = [column_of(step, name) for name in link.columns]
+        if link.source not in self.inside:
+            columns, as_text = self.land_columns(link)
+            pairs = [
+                (f"t.{dialect.quote(column.name)}", f"h.v{index}", column, None if as_text else column)
+                for index, column in enumerate(columns)
+            ]
+            source = f"{self.landed(link)} AS h"
+        else:
+            source, values = self.source_values(link)
+            given = [column_of(self.plan.steps[link.source], name) for name in link.source_columns]
+            pairs = [
+                (f"t.{dialect.quote(target.name)}", value, target, each if link.compare == "native" else None)
+                for target, value, each in zip(targets, values, given, strict=True)
+            ]
+            if link.compare == "text":
+                pairs = [
+                    (left, dialect.text_of(value, each.type), target, None)
+                    for (left, value, target, _), each in zip(pairs, given, strict=True)
+                ]
+        on = " AND ".join(
+            f"{left} = {right}" if native else dialect.same_text(dialect.text_of(left, column.type), right)
+            for left, right, column, native in pairs
+        )
+        return f"{source} JOIN {table} AS t ON {on}"
+
+    def source_values(self, link: Link) -> tuple[str, list[str]]:
+        """A link's source rows as a FROM item `h`, and its values; the table itself only where it must be."""
+        names = self.names[link.source]
+        if names.step.key and set(link.source_columns) <= set(names.step.key):
+            at = {column: key for column, key in zip(names.step.key, names.keys, strict=True)}
+            return f"{names.found} AS h", [f"h.{at[column]}" for column in link.source_columns]
+        joined = f"{names.found} AS h JOIN {names.table} AS s ON {names.same_row('s', 'h')}"
+        return joined, [f"s.{self.dialect.quote(column)}" for column in link.source_columns]
+
+    def _add_candidates(self, link: Link) -> str:
+        names = self.names[self.step_of(link).index]
+        exclusive = "h.e" if link.source not in self.inside else "1"
+        return (
+            f"INSERT INTO {self.candidates(link)} (m, e, {', '.join(names.keys)}) "
+            f"SELECT DISTINCT h.m, {exclusive}, {names.grouped('t')} FROM {self._joined(link)} "
+            f"WHERE h.r > {self.dialect.parameter('seen')} AND h.s = 1"
+        )
+
+    def judge(self, link: Link, *, first: bool) -> str:
+        """Give rows that a tested link reached their standing: the subject's, unless a witness holds them back."""
+        names = self.names[self.step_of(link).index]
+        blocks = [self._blocks(link, names, witness) for witness in self.witnesses(link)]
+        if link.source not in self.inside and link.points == "to_target":
+            blocks.append(
+                f"SELECT c.m, {names.listed('c')}, {Standing.SHARED_ROW:d} AS s FROM {self.candidates(link)} AS c "
+                f"GROUP BY c.m, {names.listed('c')} HAVING MAX(c.e) = 0"
+            )
+        select = (
+            f"SELECT c.m AS m, COALESCE(MAX(b.s), 1) AS s, {self.dialect.parameter('tick')} AS r, "
+            f"{names.listed('c')} FROM {self.candidates(link)} AS c "
+            f"LEFT JOIN ({' UNION ALL '.join(blocks)}) AS b ON b.m = c.m AND {names.same_keys('b', 'c')} "
+            f"LEFT JOIN {names.found} AS o ON o.m = c.m AND o.s = 1 AND {names.same_keys('o', 'c')} "
+            f"WHERE o.m IS NULL GROUP BY c.m, {names.listed('c')}"
+        )
+        return self._merge(link, select, first=first)
+
+    def _blocks(self, link: Link, names: Names, witness: Witness) -> str:
+        quote = self.dialect.quote
+        pairs = zip(witness.columns, witness.target_columns, strict=True)
+        same = " AND ".join(f"p.{quote(column)} = t.{quote(target)}" for column, target in pairs)
+        if witness.table == names.step.table:  # a row that points to itself is no witness
+            same += " AND (" + " OR ".join(f"p.{key} <> t.{key}" for key in names.row_keys) + ")"
+        select = f"SELECT c.m, {names.listed('c')}, {witness.standing:d} AS s FROM {self.candidates(link)} AS c"
+        row = f"{select} JOIN {names.table} AS t ON {names.same_row('t', 'c')}"
+        if witness.step is not None and witness.step not in self.names:
+            return row + self._far_witness(witness, names.step)
+        row += f" JOIN {self.dialect.table(witness.table)} AS p ON {same}"
+        if witness.step is None:
+            return row
+        other = self.names[witness.step]
+        member = "" if self._any_member else " AND f.m = c.m"
+        return f"{row} LEFT JOIN {other.found} AS f ON {other.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
+
+    def _far_witness(self, witness: Witness, step: Step) -> str:
+        """People of another store: a value that isn't known to be the subject's is somebody else's."""
+        dialect = self.dialect
+        operands = [f"t.{dialect.quote(column)}" for column in witness.target_columns]
+        holds = " AND ".join(f"{operand} IS NOT NULL" for operand in operands)
+        known = [link for link in self.imports if (link.source, link.source_columns) == (witness.step, witness.columns)]
+        if not known:
+            return f" WHERE {holds}"
+        columns, as_text = self.land_columns(known[0])
+        pairs = []
+        for index, (operand, name) in enumerate(zip(operands, witness.target_columns, strict=True)):
+            value = f"l.v{index}" if as_text else dialect.text_of(f"l.v{index}", columns[index].type)
+            pairs.append(dialect.same_text(dialect.text_of(operand, column_of(step, name).type), value))
+        member = "" if self._any_member else " AND l.m = c.m"
+        return (
+            f" LEFT JOIN {self.landed(known[0])} AS l ON {' AND '.join(pairs)} AND l.s = 1{member} "
+            f"WHERE l.m IS NULL AND {holds}"
+        )
+
+
+def column_of(step: Step, name: str) -> Column:
+    """The step's column; raises SchemaChanged, naming it, where the plan doesn't have it."""
+    try:
+        return step.column(name)
+    except KeyError:
+        raise SchemaChanged("the plan names a column it doesn't list", where=f"{step.address}:{name}") from None

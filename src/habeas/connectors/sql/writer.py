@@ -1,0 +1,102 @@
+"""The writer of SQL connectors: frozen chunks, each in one explicit transaction that repeats safely.
+
+A constant writes the same again, other masks write their frozen values, a delete carries its guard in
+its own WHERE. So nothing is ever masked twice. Values never appear in a statement's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from habeas.connectors.base import Fence, FrozenChunk, Verified, Writer
+from habeas.connectors.sql.dialect import Dialect
+from habeas.connectors.sql.session import Row, Session
+from habeas.connectors.sql.writing import CHANGED, UNTOUCHED, VANISHED, StepWrites
+from habeas.plan.model import Step
+
+ANALYZED_FROM = 1_000
+
+
+class SqlWriter(Writer):
+    """Writes chunks in one session. Whoever opened the session closes it."""
+
+    def __init__(self, session: Session, dialect: Dialect, fence: Fence) -> None:
+        self._session = session
+        self._dialect = dialect
+        self._fence = fence
+        self._writes: dict[int, StepWrites] = {}
+
+    def mask(self, step: Step, chunk: FrozenChunk) -> int:
+        """By an array of keys where all masks are constant, else joined with the frozen values."""
+        if not len(chunk) or not step.masks:
+            return 0
+        writes = self._of(step)
+        by_keys = writes.mask_by_keys()
+        with self._transaction():
+            if by_keys is not None:
+                keys = {"keys": self._dialect.key_array(chunk.keys[0])}
+                return self._session.change(by_keys.statement, {**keys, **by_keys.constants, **_bounds(chunk)})
+            self._fill(writes, chunk)
+            masked = writes.mask_from_work()
+            return self._session.change(masked.statement, {**masked.constants, **_bounds(chunk)})
+
+    def delete(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> int:
+        """Guarded by the digest in the statement itself."""
+        if not len(chunk):
+            return 0
+        writes = self._of(step)
+        with self._transaction():
+            self._fill(writes, chunk)
+            parameters = {**self._dialect.digest_parameters(digest_key), **_bounds(chunk)}
+            return self._session.change(writes.delete(), parameters)
+
+    def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:
+        """By one join; NULL counts as masked, since NULL stays NULL."""
+        found: dict[int, list[int]] = {VANISHED: [], UNTOUCHED: [], CHANGED: []}
+        if len(chunk):
+            writes = self._of(step)
+            with self._transaction(writes=False):
+                self._fill(writes, chunk)
+                verify = writes.verify()
+                parameters: Mapping[str, Any] = {
+                    **verify.constants,
+                    **self._dialect.digest_parameters(digest_key),
+                }
+                for position, state in self._session.fetch(verify.statement, parameters):
+                    found[state].append(position)
+        return Verified(found[VANISHED], found[UNTOUCHED], found[CHANGED])
+
+    def _of(self, step: Step) -> StepWrites:
+        writes = self._writes.get(step.index)
+        if writes is None or writes.step is not step:
+            writes = self._writes[step.index] = StepWrites(self._dialect, step)
+        return writes
+
+    @contextmanager
+    def _transaction(self, *, writes: bool = True) -> Iterator[None]:
+        if writes:
+            self._fence()
+        self._session.begin(writes=writes)
+        try:
+            yield
+            self._session.commit()
+        except BaseException:
+            self._session.rollback()
+            raise
+
+    def _fill(self, writes: StepWrites, chunk: FrozenChunk) -> None:
+        for statement in writes.setup():
+            self._session.change(statement)
+        values = [chunk.masked[position] or [] for position in writes.valued]
+        rows: Iterator[Row] = zip(range(len(chunk)), chunk.digests, *chunk.keys, *values, strict=True)
+        self._session.put(writes.filling(), rows)
+        analyze = self._dialect.analyze(writes.work) if len(chunk) >= ANALYZED_FROM else None
+        if analyze:
+            self._session.change(analyze)
+
+
+def _bounds(chunk: FrozenChunk) -> dict[str, Any]:
+    """The range of the first key column: rows of a chunk are in key order."""
+    return {"low": chunk.keys[0][0], "high": chunk.keys[0][-1]}

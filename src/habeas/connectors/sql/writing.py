@@ -1,0 +1,133 @@
+"""The statements that mask, delete and check the rows of a frozen chunk. Text only.
+
+A chunk's rows are in the work table `hw_<step>` (p position, d digest, k0… key, v0… values of masks that
+depend on the row), or, where all masks are constant, in an array of keys. A range on the target's own
+key goes with both, without which a database may scan the whole table for each chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from habeas.connectors.sql.dialect import Dialect
+from habeas.connectors.sql.expression import Compiler, cut
+from habeas.connectors.sql.reading import digest_texts, is_constant
+from habeas.connectors.sql.statements import column_of
+from habeas.core.errors import Refused
+from habeas.core.expression import Null
+from habeas.core.schema import TypeFamily
+from habeas.plan.model import Column, Mask, Step
+
+VANISHED, UNTOUCHED, CHANGED = 1, 2, 3
+
+
+class Compiled(NamedTuple):
+    """A statement with the constants that it names."""
+
+    statement: str
+    constants: dict[str, Any]
+
+
+class StepWrites:
+    """All writing statements of one step. Raises Refused for a step without a key."""
+
+    def __init__(self, dialect: Dialect, step: Step) -> None:
+        if not step.key:
+            raise Refused("rows without a usable key can't be written", cause="no_key", where=step.address)
+        self.dialect = dialect
+        self.step = step
+        self.table = dialect.table(step.table)
+        self.work = dialect.temp(f"hw_{step.index}")
+        self.row_keys = tuple(dialect.quote(name) for name in step.key)
+        self.valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
+        self._key_column = self._column(step.key[0])
+
+    def _column(self, name: str) -> Column | None:
+        return next((column for column in self.step.columns if column.name == name), None)
+
+    def setup(self) -> tuple[str, ...]:
+        """Make the work table, empty."""
+        values = [self.dialect.quote(self.step.masks[position].field) for position in self.valued]
+        return self.dialect.create_work(self.work, self.step.table, self.row_keys, values, self.step.columns)
+
+    def filling(self) -> str:
+        """Put a chunk's rows into the work table."""
+        keys = [f"k{index}" for index in range(len(self.row_keys))]
+        return self.dialect.fill(self.work, ["p", "d", *keys, *(f"v{index}" for index in range(len(self.valued)))])
+
+    def mask_by_keys(self) -> Compiled | None:
+        """One UPDATE of constants by an array of keys; None where the step needs the work table."""
+        if self.valued or len(self.row_keys) > 1:
+            return None
+        listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
+        if listed is None:
+            return None
+        assignments, compiler = self._assignments()
+        statement = f"UPDATE {self.table} AS t SET {', '.join(assignments)} WHERE {listed} AND {self._range()}"
+        return Compiled(statement, compiler.constants)
+
+    def mask_from_work(self) -> Compiled:
+        """One UPDATE from the work table."""
+        assignments, compiler = self._assignments()
+        on = f"{self._joined()} AND {self._range()}"
+        return Compiled(self.dialect.update_from(self.table, assignments, self.work, on), compiler.constants)
+
+    def delete(self) -> str:
+        """One DELETE of the rows whose digest is the frozen one."""
+        on = f"{self._joined()} AND {self._range()} AND {self._digest()} = w.d"
+        return self.dialect.delete_from(self.table, self.row_keys, self.work, on)
+
+    def verify(self) -> Compiled:
+        """Positions and states of all rows that aren't masked. Of a step that deletes, no row is masked."""
+        compiler = self._compiler()
+        conditions = [self._is_masked(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
+        masked = "1 = 0" if self.step.delete else " AND ".join(conditions) or "1 = 1"
+        state = (
+            f"CASE WHEN t.{self.row_keys[0]} IS NULL THEN {VANISHED} WHEN {masked} THEN 0 "
+            f"WHEN {self._digest()} = w.d THEN {UNTOUCHED} ELSE {CHANGED} END"
+        )
+        statement = (
+            f"SELECT p, state FROM (SELECT w.p AS p, {state} AS state FROM {self.work} AS w "
+            f"LEFT JOIN {self.table} AS t ON {self._joined()}) AS seen WHERE state <> 0 ORDER BY p"
+        )
+        return Compiled(statement, compiler.constants)
+
+    def _joined(self) -> str:
+        return " AND ".join(f"t.{key} = w.k{index}" for index, key in enumerate(self.row_keys))
+
+    def _range(self) -> str:
+        low, high = self.dialect.parameter("low"), self.dialect.parameter("high")
+        return f"t.{self.row_keys[0]} BETWEEN {low} AND {high}"
+
+    def _digest(self) -> str:
+        return self.dialect.row_digest(digest_texts(self.dialect, self.step, "t"))
+
+    def _compiler(self) -> Compiler:
+        return Compiler(self.dialect, lambda name: f"t.{self.dialect.quote(name)}")
+
+    def _assignments(self) -> tuple[list[str], Compiler]:
+        compiler = self._compiler()
+        return [self._assignment(position, mask, compiler) for position, mask in enumerate(self.step.masks)], compiler
+
+    def _assignment(self, position: int, mask: Mask, compiler: Compiler) -> str:
+        column = self.dialect.quote(mask.field)
+        if isinstance(mask.expression, Null):
+            return f"{column} = NULL"
+        # NULL stays NULL; taken from the column itself, so that a bare parameter gets the column's type.
+        value = self._value(position, mask, compiler)
+        return f"{column} = CASE WHEN t.{column} IS NULL THEN t.{column} ELSE {value} END"
+
+    def _value(self, position: int, mask: Mask, compiler: Compiler) -> str:
+        if position in self.valued or mask.expression is None:
+            return f"w.v{self.valued.index(position)}"
+        return compiler.compile(cut(mask.expression, mask.length))
+
+    def _is_masked(self, position: int, mask: Mask, compiler: Compiler) -> str:
+        column = column_of(self.step, mask.field)
+        operand = f"t.{self.dialect.quote(mask.field)}"
+        if isinstance(mask.expression, Null):
+            return f"{operand} IS NULL"
+        value = self._value(position, mask, compiler)
+        by_value = position in self.valued or column.type.family is TypeFamily.JSON
+        same = self.dialect.same_value(operand, value) if by_value else f"{operand} = {value}"
+        return f"({operand} IS NULL OR {same})"
