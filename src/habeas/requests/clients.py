@@ -112,7 +112,7 @@ def open_root_client(database: Database, clock: Clock, settings: Settings) -> Ro
             if known is not None:
                 return RootClient(known.id, None)
             secret = new_secret()
-            row = store.ClientRow(uuid4().hex, _digest(secret), (EVERY_SCOPE,), store.ROOT)
+            row = store.ClientRow(uuid4().hex, _digest(secret), (EVERY_SCOPE,), None)
             store.insert_client(connection, row, clock.now())
             return RootClient(row.id, secret)
         if known is not None and known.id == given_id and known.secret_digest != _digest(given_secret):
@@ -120,7 +120,7 @@ def open_root_client(database: Database, clock: Clock, settings: Settings) -> Ro
         elif known is None or known.id != given_id:
             for old in {given_id, known.id if known else given_id}:
                 store.delete_client(connection, old)
-            row = store.ClientRow(given_id, _digest(given_secret), (EVERY_SCOPE,), store.ROOT)
+            row = store.ClientRow(given_id, _digest(given_secret), (EVERY_SCOPE,), None)
             store.insert_client(connection, row, clock.now())
         return RootClient(given_id, None)
 
@@ -312,7 +312,7 @@ def new_secret() -> str:
 
 
 def _check_reach(actor: Actor, row: store.ClientRow) -> None:
-    if row.created_by == store.ROOT:
+    if row.created_by is None:
         raise Forbidden(
             "the root client is changed by settings only", fix="set HABEAS_OAUTH_ROOT_CLIENT_ID and _SECRET"
         )

@@ -10,8 +10,6 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from habeas.store.tables import access_token, client
 
-ROOT = "root"  # in created_by: the installation's own client
-
 KEPT_AFTER_EXPIRY = timedelta(days=1)
 
 
@@ -21,7 +19,7 @@ class ClientRow(NamedTuple):
     id: str
     secret_digest: str
     scopes: tuple[str, ...]
-    created_by: str | None
+    created_by: str | None  # None: the installation's own, the root client
 
 
 class TokenRow(NamedTuple):
@@ -44,7 +42,7 @@ def find_client(connection: Connection, client_id: str) -> ClientRow | None:
 def find_root(connection: Connection) -> ClientRow | None:
     """The installation's own client; the newest if there were several."""
     columns = (client.c.id, client.c.secret_digest, client.c.scopes, client.c.created_by)
-    query = select(*columns).where(client.c.created_by == ROOT).order_by(client.c.created_at.desc()).limit(1)
+    query = select(*columns).where(client.c.created_by.is_(None)).order_by(client.c.created_at.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else ClientRow(row.id, row.secret_digest, tuple(row.scopes), row.created_by)
 

@@ -1,0 +1,123 @@
+"""Who may call what: every route, made from the OpenAPI document, against every kind of wrong caller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from habeas.requests.clients import SCOPES
+
+from .conftest import Api, open_api
+
+OPEN = {
+    ("GET", "/health"),
+    ("GET", "/.well-known/habeas-receipt-keys.json"),
+    ("POST", "/api/v1/oauth/token"),
+    ("POST", "/api/v1/oauth/revoke"),
+}
+
+
+@pytest.fixture(scope="module")
+def document(shared_api: Api) -> dict[str, Any]:
+    return dict(shared_api.ok("GET", "/openapi.json", token=None))
+
+
+def routes(document: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Method, path with its parameters filled in, and scope."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            scopes = [scope for each in operation.get("security", ()) for names in each.values() for scope in names]
+            yield method.upper(), re.sub(r"{\w+}", "unknown", path), scopes[0] if scopes else None
+
+
+def test_only_the_listed_routes_are_open(document: dict[str, Any]) -> None:
+    assert {(method, path) for method, path, scope in routes(document) if scope is None} == OPEN
+
+
+def test_every_scope_of_a_route_exists(document: dict[str, Any]) -> None:
+    assert {scope for _, _, scope in routes(document) if scope is not None} <= set(SCOPES)
+
+
+def test_every_route_refuses_every_wrong_caller_before_it_reads_the_body(
+    shared_api: Api, document: dict[str, Any]
+) -> None:
+    api = shared_api
+    revoked, gone = api.token_with("scope:read"), api.client_with("scope:read")
+    api.call("POST", "/oauth/revoke", data={"token": revoked})
+    of_gone = api.token_of(*gone)
+    api.call("DELETE", f"/oauth/client/{gone[0]}")
+    header, payload, signature = api.token.split(".")
+    tokens = {
+        None: 401,
+        "garbage": 401,
+        f"{header}.{payload}.{signature[::-1]}": 401,
+        revoked: 401,
+        of_gone: 401,
+        api.token_with(): 403,
+    }
+    for method, path, scope in routes(document):
+        if scope is None:
+            continue
+        for token, expected in tokens.items():
+            answer = api.call(method, path, token=token, content=b"{not json", headers={"Content-Type": "image/png"})
+            assert answer.status_code == expected, (method, path, token, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert ("www-authenticate" in answer.headers) == (expected == 401)
+            assert answer.json()["status"] == expected
+
+
+def test_every_route_lets_its_own_scope_in(shared_api: Api, document: dict[str, Any]) -> None:
+    tokens: dict[str, str] = {}
+    for method, path, scope in routes(document):
+        if scope is None:
+            continue
+        token = tokens.setdefault(scope, shared_api.token_with(scope))
+        answer = shared_api.call(method, path, token=token, content=b"{not json")
+        assert answer.status_code not in (401, 403, 500), (method, path, answer.text)
+        lacking = shared_api.token_with(*(set(SCOPES) - {scope}))
+        assert shared_api.call(method, path, token=lacking).status_code == 403
+
+
+def test_another_scheme_is_no_token(api: Api) -> None:
+    answer = api.call("GET", "/policy", token=None, headers={"Authorization": "Basic cm9vdDpyb290"})
+    assert answer.status_code == 401
+
+
+def test_an_expired_token_is_refused(api: Api) -> None:
+    api.clock.advance(61 * 60)
+    answer = api.call("GET", "/policy")
+    assert answer.status_code == 401
+    assert "expired" in answer.json()["detail"]
+
+
+def test_authorising_costs_one_statement(api: Api) -> None:
+    from sqlalchemy import event
+
+    seen: list[str] = []
+    engine = api.installation.database._engine  # no public way to count statements
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", count)
+    api.ok("GET", "/oauth/scope")
+    event.remove(engine, "before_cursor_execute", count)
+    assert len([each for each in seen if not each.startswith("BEGIN")]) == 1
+
+
+def test_public_intake_exists_only_with_verification(tmp_path: Any) -> None:
+    item = [{"policy_key": "download", "identity": {"email": "someone@example.com"}}]
+    for api in open_api(tmp_path / "off"):
+        assert api.call("POST", "/privacy-request", token=None, json=item).status_code == 401
+    for api in open_api(tmp_path / "on", subject_identity_verification_required=True):
+        told = api.ok("POST", "/privacy-request", token=None, json=item)
+        assert told["succeeded"][0]["status"] == "identity_unverified"
+        assert api.ok("POST", "/privacy-request", json=item)["succeeded"][0]["status"] == "pending"
+        assert api.call("POST", "/privacy-request", token="garbage", json=item).status_code == 401
+        assert api.call("GET", "/privacy-request", token=None).status_code == 401
+        answers = [api.call("POST", "/privacy-request", token=None, json=item) for _ in range(25)]
+        assert answers[-1].status_code == 429
+        assert int(answers[-1].headers["retry-after"]) >= 1
