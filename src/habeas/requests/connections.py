@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 from sqlalchemy import Connection
 
-from habeas.connectors.base import CheckResult
-from habeas.connectors.registry import catalogue, connector_class, make_connector
+from habeas.connectors.base import CheckResult, Connector
+from habeas.connectors.registry import connector_class, connector_classes
 from habeas.core.errors import BadInput, Conflict, HabeasError, NotFound
 from habeas.requests.bulk import Bulk, Page, key_from, save_each
 from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Description, Key, Name, without_answer_fields
 from habeas.requests.means import Means
-from habeas.requests.secrets import connector_of, resolve_secrets, seal_secrets
+from habeas.requests.secrets import checked_secrets, connector_of, seal_secrets
 from habeas.store import audit
 from habeas.store import connections as store
 from habeas.store.session import new_id
@@ -84,7 +84,7 @@ def _save(means: Means, actor: Actor, item: ConnectionInput) -> dict[str, Any]:
 def list_connections(means: Means, wanted: store.Filter, system: System | None, page: int, size: int) -> Page:
     """Connections that match, in order of name. `wanted.kinds` and `system` narrow together."""
     if system is not None:
-        of_system = {each.kind for each in catalogue() if each.category == system}
+        of_system = {each.kind for each in connector_classes() if each.category == system}
         wanted = wanted._replace(kinds=of_system if wanted.kinds is None else of_system & set(wanted.kinds))
     with means.database.read() as connection:
         rows, total = store.list_page(connection, wanted, offset=(page - 1) * size, limit=size)
@@ -113,7 +113,9 @@ def set_secrets(means: Means, actor: Actor, key: str, given: Mapping[str, Any], 
     """
     with means.database.read() as connection:
         row = _found(connection, key)
-    _refuse_own(means, row.connection_type, resolve_secrets(given, means.settings.data_dir))
+    kind = connector_class(row.connection_type)
+    checked = checked_secrets(kind, given, means.settings.data_dir)
+    _refuse_own(means, kind, checked)
     with means.database.begin() as connection:
         row = _found(connection, key)
         sealed = seal_secrets(means.vault, row.id, given)
@@ -163,8 +165,8 @@ def _found(connection: Connection, key: str) -> store.ConnectionRow:
     return row
 
 
-def _refuse_own(means: Means, kind: str, secrets: Mapping[str, Any]) -> None:
-    """Raises BadInput if these secrets lead to habeas' own database or into its data directory, or aren't valid."""
+def _refuse_own(means: Means, kind: type[Connector], secrets: BaseModel) -> None:
+    """Raises BadInput if these secrets lead to habeas' own database or into its data directory."""
     target = _identity_of(kind, secrets)
     data_dir = means.settings.data_dir.resolve()
     own = {_identity_of_own(kind, url) for url in (means.database.url, *_own_files(data_dir))}
@@ -178,16 +180,16 @@ def _own_files(data_dir: Path) -> list[str]:
     return [f"sqlite:///{path}" for path in sorted(data_dir.glob("*.sqlite"))]
 
 
-def _identity_of_own(kind: str, url: str) -> str | None:
+def _identity_of_own(kind: type[Connector], url: str) -> str | None:
     try:
-        return _identity_of(kind, {"url": url})
-    except HabeasError:  # our own database is of another kind
+        return _identity_of(kind, kind.secrets_model.model_validate({"url": url}))
+    except (ValidationError, HabeasError):  # our own database is of another kind
         return None
 
 
-def _identity_of(kind: str, secrets: Mapping[str, Any]) -> str:
+def _identity_of(kind: type[Connector], secrets: BaseModel) -> str:
     """The name of the system that these secrets lead to."""
-    connector = make_connector(kind, secrets)
+    connector = kind(secrets)
     try:
         return connector.identity()
     finally:
@@ -199,7 +201,7 @@ def list_kinds(search: str | None, system: System | None, page: int, size: int) 
     word = (search or "").casefold()
     found = [
         {"identifier": each.kind, "type": each.category, "human_readable": each.label}
-        for each in catalogue()
+        for each in sorted(connector_classes(), key=lambda each: each.kind)
         if (system is None or each.category == system)
         and (word in each.kind.casefold() or word in each.label.casefold())
     ]
@@ -208,7 +210,7 @@ def list_kinds(search: str | None, system: System | None, page: int, size: int) 
 
 def secrets_schema(kind: str) -> dict[str, Any]:
     """The JSON schema of a kind's secrets; raises NotFound."""
-    for each in catalogue():
-        if each.kind == kind:
-            return dict(each.secrets_schema)
-    raise NotFound(f"No connection type found with name '{kind}'.", fix="GET /api/v1/connection_type lists them")
+    known = {each.kind: each for each in connector_classes()}
+    if kind not in known:
+        raise NotFound(f"No connection type found with name '{kind}'.", fix="GET /api/v1/connection_type lists them")
+    return known[kind].secrets_model.model_json_schema()

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from habeas.connectors.base import Connector
-from habeas.connectors.registry import make_connector
+from habeas.connectors.registry import connector_class
 from habeas.core.errors import BadInput
 from habeas.core.settings import PREFIX
 from habeas.store.connections import ConnectionRow
@@ -43,12 +45,26 @@ def connector_of(vault: Vault, data_dir: Path, row: ConnectionRow) -> Connector:
     Raises BadInput for a kind that isn't installed, for secrets that are missing or no longer valid, and for a
     reference that leads nowhere.
     """
-    return make_connector(row.connection_type, resolve_secrets(open_secrets(vault, row), data_dir))
+    kind = connector_class(row.connection_type)
+    return kind(checked_secrets(kind, open_secrets(vault, row), data_dir))
 
 
-def resolve_secrets(given: Mapping[str, Any], data_dir: Path) -> dict[str, Any]:
-    """Secrets with every reference replaced by what it names. Raises BadInput naming fields, never values."""
-    return {name: _resolved(name, value, data_dir) for name, value in given.items()}
+def checked_secrets(kind: type[Connector], given: Mapping[str, Any], data_dir: Path) -> BaseModel:
+    """The secrets of a kind with all references resolved. Raises BadInput naming fields, never values."""
+    resolved = {name: _resolved(name, value, data_dir) for name, value in given.items()}
+    try:
+        return kind.secrets_model.model_validate(resolved)
+    except ValidationError as problem:
+        faults = problem.errors(include_url=False, include_input=False, include_context=False)
+        told = "; ".join(_told(fault) for fault in faults)
+        known = ", ".join(kind.secrets_model.model_fields)
+        raise BadInput(f"{kind.label}: {told}", where="secrets", fix=f"the fields are {known}") from None
+
+
+def _told(fault: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
 
 
 def _resolved(name: str, value: object, data_dir: Path) -> object:
