@@ -99,8 +99,8 @@ def _write_order(context: CohortContext) -> tuple[list[Step], list[Step]]:
     written = sorted(
         (step for step in context.plan.steps if step.writes), key=lambda step: (step.write_rank, step.index)
     )
-    anchors = [step for step in written if is_anchor(context, step)]
-    return [step for step in written if step not in anchors], anchors
+    last = next((place for place, step in enumerate(written) if is_anchor(context, step)), len(written))
+    return written[:last], written[last:]
 
 
 def _traverse(context: CohortContext, visit: VisitSteps, *, seeded: bool, frozen: Freezer | None = None) -> int:
