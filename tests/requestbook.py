@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+
 from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from habeas.core.clock import FixedClock
 from habeas.core.settings import Settings
 from habeas.requests.installation import Installation, open_installation

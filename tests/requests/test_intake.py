@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+
 from habeas.core.errors import BadInput, Unauthorised
 from habeas.core.identity import Assurance
 from habeas.requests.clients import PUBLIC

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from habeas.core.clock import FixedClock
 from habeas.core.errors import Conflict
@@ -15,9 +20,6 @@ from habeas.requests.model import FINAL, STAGE_MOVES, STATUS_MOVES, Stage, Statu
 from habeas.requests.moves import move
 from habeas.requests.service import approve, cancel, deny, retry, submit
 from habeas.store import requests as store
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from requestbook import CLIENT, item
 
 
@@ -30,7 +32,7 @@ def test_final_means_final(old: Status, new: Status) -> None:
 @given(st.lists(st.sampled_from(list(Stage)), max_size=12))
 def test_stages_go_on_or_back_to_the_queue(path: list[Stage]) -> None:
     order = list(Stage)
-    for old, new in zip(path, path[1:], strict=False):
+    for old, new in itertools.pairwise(path):
         if new in STAGE_MOVES[old]:
             hook = old is Stage.DONE and new is Stage.POST_WEBHOOKS
             assert order.index(new) > order.index(old) or new is Stage.QUEUED or hook

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status
 from habeas.requests.moves import move

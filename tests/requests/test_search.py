@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from habeas.core.errors import BadInput, NotFound
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status

@@ -54,7 +54,9 @@ class Recovery:
         """Start again what is this executor's and runs nowhere; now and then, sweep out what is over."""
         with self._guard:
             with self._installation.database.read() as connection:
-                mine = cohorts.unfinished(connection, [self._executor_id])
+                # Orphans: claimed by an executor that its peers had already declared dead.
+                listed = self._installation.database.dialect == "postgresql"
+                mine = cohorts.unfinished(connection, [self._executor_id], orphans=listed)
             stray = [row for row in mine if not self._dispatcher.runs(row["id"])]
             self._tries = {row["id"]: self._tries[row["id"]] for row in stray if row["id"] in self._tries}
             due = [row for row in stray if self._tries.get(row["id"], (0, 0.0))[1] <= time.monotonic()]

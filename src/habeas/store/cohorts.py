@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from habeas.store.tables import cohort
+from habeas.store.tables import cohort, executor
 
 
 def insert(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -56,13 +56,20 @@ def advance(connection: Connection, cohort_id: str, epoch: int, values: Mapping[
     return connection.execute(sa.update(cohort).where(*mine).values(updated_at=now, **values)).rowcount == 1
 
 
-def unfinished(connection: Connection, executor_ids: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """Cohorts that have not ended, oldest first: of these executors, or of all."""
+def unfinished(
+    connection: Connection, executor_ids: Collection[str] | None = None, *, orphans: bool = False
+) -> list[dict[str, Any]]:
+    """Cohorts that have not ended, oldest first: of these executors, or of all.
+
+    `orphans`: also those of executors that aren't listed (any more); only where executors are listed at all.
+    """
     found = sa.select(cohort.c.id, cohort.c.epoch, cohort.c.executor_id, cohort.c.stage, cohort.c.updated_at).where(
         cohort.c.finished_at.is_(None)
     )
     if executor_ids is not None:
-        found = found.where(cohort.c.executor_id.in_(executor_ids))
+        theirs = cohort.c.executor_id.in_(executor_ids)
+        listed = sa.exists().where(executor.c.id == cohort.c.executor_id)
+        found = found.where(sa.or_(theirs, sa.not_(listed)) if orphans else theirs)
     ordered = found.order_by(cohort.c.created_at, cohort.c.id)
     return [row._asdict() for row in connection.execute(ordered)]
 

@@ -1,0 +1,73 @@
+"""The worker: holds its lease, runs the durable engine, takes up what others left, dispatches until it is stopped.
+
+One a data directory on SQLite, any number on PostgreSQL. A worker that loses its lease ends its process at
+once, so that nothing runs twice. Never answers HTTP, and sets no signal handlers: stopping is the caller's word.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from uuid import uuid4
+
+from habeas import __version__
+from habeas.core.log import get_logger
+from habeas.core.settings import Settings
+from habeas.durable.dbos_engine import DbosEngine, engine_url
+from habeas.durable.leases import DataDirLock, LeaseKeeper
+from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
+from habeas.requests.flow import cohort_workflow
+from habeas.requests.installation import Installation, open_installation
+from habeas.requests.recovery import Recovery
+
+GRACE_SECONDS = 6.0  # a stopped worker is gone within ten
+
+
+def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[], None] | None = None) -> None:
+    """Execute requests until `stop` is set; `began` is called once it takes work.
+
+    What runs then leaves at its next step and goes on at the next start. On the main thread, a step that
+    outlasts the grace is cut off by ending the process. Raises Conflict where another worker has the data
+    directory or this process has one already, Unavailable or BadInput where something can't be opened.
+    """
+    executor_id = f"exe_{uuid4()}"
+    with open_installation(settings) as installation, ExitStack() as held:
+        if installation.database.dialect == "sqlite":
+            held.enter_context(DataDirLock(settings.data_dir))
+        engine = DbosEngine(engine_url(installation.database, settings.data_dir), executor_id)
+        dispatcher = Dispatcher(installation, engine, executor_id)
+        recovery = Recovery(installation, engine, dispatcher, executor_id)
+        try:
+            engine.register(COHORT_WORKFLOW, dispatcher.announcing(cohort_workflow(installation, executor_id)))
+            engine.launch()
+            held.callback(_take_up(installation, recovery, executor_id))
+            get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)
+            if began is not None:
+                began()
+            dispatcher.serve(stop, recovery.sweep)
+        finally:
+            engine.shutdown(GRACE_SECONDS)  # before the lease goes, so that no peer takes over what still runs
+        if engine.running() and threading.current_thread() is threading.main_thread():
+            get_logger(__name__).warning("worker.cut_off", executor_id=executor_id, count=engine.running())
+            os._exit(0)  # a thread of a step can't be ended otherwise; what it does is repeated or fenced
+
+
+def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -> Callable[[], None]:
+    """Resume what was left: all of it where nobody else can run, else what dead peers held, as they are found.
+
+    Gives what lets the lease go.
+    """
+    if installation.database.dialect == "sqlite":
+        recovery.take_over(None)
+        return lambda: None
+    keeper = LeaseKeeper(
+        installation.database.url, executor_id, __version__, on_dead=lambda dead: _of_dead(recovery, dead)
+    )
+    keeper.start()
+    return keeper.stop
+
+
+def _of_dead(recovery: Recovery, executor_id: str) -> None:
+    recovery.take_over([executor_id])
