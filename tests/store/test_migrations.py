@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,8 +11,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from habeas import migrations
 from habeas.core.errors import BadInput
+from habeas.store import migrate
 from habeas.store.session import Database
 from habeas.store.tables import metadata
 
@@ -30,13 +29,14 @@ def test_migrations_and_tables_agree(database: Database) -> None:
 
 def test_head_is_the_newest_script() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("script_location", migrate.SCRIPTS)
     config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
 
 
 def test_down_and_up_again(database: Database) -> None:
-    migrations.downgrade(database, "base")
+    with database.begin() as connection:
+        migrate.downgrade(connection, "base")
     with database.read() as connection:
         assert set(sa.inspect(connection).get_table_names()) <= {"alembic_version"}
     database.migrate()

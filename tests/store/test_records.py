@@ -18,6 +18,7 @@ from habeas.core.clock import FixedClock
 from habeas.core.errors import BadInput, HabeasError, NotFound
 from habeas.plan.model import Plan
 from habeas.store import audit, executors, frames, ledger, outbox, plans, receipts
+from habeas.store.app_key import check_app_key
 from habeas.store.receipt_format import ReceiptRefused, verify_receipt_document
 from habeas.store.secrets import Vault
 from habeas.store.session import Database
@@ -320,3 +321,14 @@ def test_executors_beat_by_the_databases_clock(postgres_url: str) -> None:
         assert not executors.remove(connection, "exe_1")
         assert not executors.beat(connection, "exe_1")
     database.close()
+
+
+def test_another_app_key_is_found_at_the_start(database: Database, vault: Vault, tmp_path: Path) -> None:
+    other = Vault(("o" * 43,), tmp_path)
+    rotated = Vault(("o" * 43, KEY), tmp_path)
+    for each in (vault, vault, rotated):
+        with database.begin() as connection:
+            check_app_key(connection, CLOCK, each)
+    with pytest.raises(BadInput, match=other.key_id) as caught, database.begin() as connection:
+        check_app_key(connection, CLOCK, other)
+    assert vault.key_id in str(caught.value)

@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from habeas.core.errors import BadInput, Conflict, HabeasError, Unavailable
+from habeas.store.migrate import upgrade
 
 Dialect = Literal["sqlite", "postgresql"]
 Begins = Literal["engine", "driver"]
@@ -128,9 +129,8 @@ class Database:
 
         Raises BadInput where the database was made by a newer version.
         """
-        from habeas.migrations import upgrade  # brings Alembic, which only a start with work to do needs
-
-        upgrade(self)
+        with self.begin() as connection:
+            upgrade(connection)
 
     def close(self) -> None:
         """Close idle connections; safe to call twice."""
