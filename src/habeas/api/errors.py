@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from habeas.core.errors import HabeasError, Unauthorised
 from habeas.core.log import get_logger
-from habeas.dataset.load import DatasetProblems
+from habeas.dataset.problem import DatasetProblems
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -63,7 +63,7 @@ def answer_error(error: HabeasError) -> Response:
         headers["Retry-After"] = "1"
     more = {"where": error.where, "fix": error.fix}
     if isinstance(error, DatasetProblems):
-        items = [{"loc": ["body", *each.loc], "msg": str(each), "type": error.code} for each in error.problems]
+        items = [each.detail(() if each.loc[:1] == ("body",) else ("body",)) for each in error.problems]
         return problem(error.status, items, code=error.code, more=more, headers=headers)
     if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         location = ["body", *(error.where.split(".") if error.where else [])]

@@ -7,7 +7,6 @@ is refused when its secrets are set. A failed test is an answer, not an error.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, model_validator
@@ -23,7 +22,9 @@ from habeas.requests.means import Means
 from habeas.requests.secrets import checked_secrets, connector_of, seal_secrets
 from habeas.store import audit
 from habeas.store import connections as store
-from habeas.store.session import new_id
+from habeas.store.session import default_url, new_id
+
+ENGINE_FILE = "engine.sqlite"  # of the durable engine, whose module is too heavy to ask
 
 System = Literal["database", "saas", "manual"]
 
@@ -166,18 +167,13 @@ def _found(connection: Connection, key: str) -> store.ConnectionRow:
 
 
 def _refuse_own(means: Means, kind: type[Connector], secrets: BaseModel) -> None:
-    """Raises BadInput if these secrets lead to habeas' own database or into its data directory."""
-    target = _identity_of(kind, secrets)
-    data_dir = means.settings.data_dir.resolve()
-    own = {_identity_of_own(kind, url) for url in (means.database.url, *_own_files(data_dir))}
-    if target in own or f"{data_dir}/" in target:
+    """Raises BadInput if these secrets lead to habeas' own database, or to a file that it keeps beside it."""
+    data_dir = means.settings.data_dir
+    own = (means.database.url, default_url(data_dir), f"sqlite:///{data_dir / ENGINE_FILE}")
+    if _identity_of(kind, secrets) in {_identity_of_own(kind, url) for url in own}:
         raise BadInput(
             "this is habeas' own database", where="secrets", fix="connect the system that holds people's data instead"
         )
-
-
-def _own_files(data_dir: Path) -> list[str]:
-    return [f"sqlite:///{path}" for path in sorted(data_dir.glob("*.sqlite"))]
 
 
 def _identity_of_own(kind: type[Connector], url: str) -> str | None:
