@@ -43,8 +43,7 @@ def padded_keys(key: bytes, algorithm: Algorithm) -> tuple[bytes, bytes]:
 class Lookup(NamedTuple):
     """A column compared with many values by its own `=`: rows of `w` hold each value `v` and its number `n`."""
 
-    rows: str  # a FROM item that reads the array parameter `values`
-    condition: str
+    joined: str  # a FROM clause of the table `t` and the array parameter `values`
     convert: Callable[[str], Any]  # a text as the column's type; None if no row can hold it
 
 
@@ -99,8 +98,8 @@ class Dialect(ABC):
         """The form in which an array parameter is bound."""
 
     @abstractmethod
-    def lookup(self, operand: str, column: Column) -> Lookup:
-        """Compare a column with many values by the column's own `=`."""
+    def lookup(self, table: str, column: Column, *, indexed: bool) -> Lookup:
+        """Compare a column with many values by the column's own `=`, through its index if it has one."""
 
     @abstractmethod
     def email_candidates(self, operand: str, column: Column) -> str:

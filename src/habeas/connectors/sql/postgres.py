@@ -83,12 +83,13 @@ class PostgresDialect(Dialect):
         """A list."""
         return list(values)
 
-    def lookup(self, operand: str, column: Column) -> Lookup:
-        """By an array of a type that compares with the column through its index."""
+    def lookup(self, table: str, column: Column, *, indexed: bool) -> Lookup:
+        """By an array of a type that compares with the column through its index; the planner knows its length."""
         cast, family = _lookup_type(column.type), column.type.family
-        left = operand if cast else f"({operand})::text"
+        operand = f"t.{self.quote(column.name)}" if cast else f"(t.{self.quote(column.name)})::text"
         rows = f"unnest(%(values)s::{cast or 'text'}[]) WITH ORDINALITY AS w(v, n)"
-        return Lookup(rows, f"{left} = w.v", lambda value: as_type(value, family) if cast else value)
+        joined = f"{rows} JOIN {table} AS t ON {operand} = w.v"
+        return Lookup(joined, lambda value: as_type(value, family) if cast else value)
 
     def email_candidates(self, operand: str, column: Column) -> str:
         """`lower(trim(column))` is what an index can serve."""

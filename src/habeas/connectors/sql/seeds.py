@@ -71,7 +71,7 @@ def phone_ends(form: str) -> list[str]:
 
 def _equal_batch(dialect: Dialect, step: Step, seed: Seed, values: Sequence[SeedValue]) -> SeedBatch | None:
     exact = seed.match == "exact"
-    convert = dialect.lookup("", column_of(step, seed.column)).convert
+    convert = dialect.lookup("", column_of(step, seed.column), indexed=seed.indexed).convert
     sought: dict[Any, list[SeedValue]] = {}
     for value in values:
         typed = convert(value.given if exact else value.canonical)

@@ -73,20 +73,30 @@ class SqliteDialect(Dialect):
         """JSON."""
         return json.dumps(list(values))
 
-    def lookup(self, operand: str, column: Column) -> Lookup:
-        """Columns without a type compare as text: they may hold anything."""
-        family = column.type.family
-        typeless = not column.type.native
-        left = f"CAST({operand} AS TEXT)" if typeless else operand
-        rows = "(SELECT value AS v, key + 1 AS n FROM json_each(:values)) AS w"
+    def lookup(self, table: str, column: Column, *, indexed: bool) -> Lookup:
+        """Columns without a type compare as text: they may hold anything.
 
-        def convert(value: str) -> Any:
+        Without an index the table is read once, and the values get an index of the statement's own, for which
+        they need the column's affinity.
+        """
+        family, affinity = column.type.family, _affinity(column.type.native)
+        operand, value, typeless = f"t.{self.quote(column.name)}", "value", not column.type.native
+        if typeless:
+            operand = f"CAST({operand} AS TEXT)"
+        if typeless or affinity == "TEXT":
+            value = "CAST(value AS TEXT)"
+        elif family in _NUMBERS:
+            value = f"CAST(value AS {affinity})"
+        rows = f"(SELECT {value} AS v, key + 1 AS n FROM json_each(:values)) AS w"
+        joined = f"{rows} CROSS JOIN {table} AS t" if indexed else f"{table} AS t CROSS JOIN {rows}"
+
+        def convert(text: str) -> Any:
             if family not in _NUMBERS or typeless:
-                return value
-            number = as_type(value, family)
+                return text
+            number = as_type(text, family)
             return int(number) if isinstance(number, bool) else str(number) if isinstance(number, Decimal) else number
 
-        return Lookup(rows, f"{left} = w.v", convert)
+        return Lookup(f"{joined} ON {operand} = w.v", convert)
 
     def email_candidates(self, operand: str, column: Column) -> str:
         """Both sides of the OR can be served by an index on their expression."""

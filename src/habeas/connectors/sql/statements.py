@@ -168,9 +168,8 @@ class SegmentStatements:
                 operand, column
             )
             return f"SELECT {keys}, {text} FROM {names.table} AS t WHERE {candidates}", False
-        lookup = self.dialect.lookup(operand, column)
-        select = f"SELECT {keys}, {text}, w.n FROM {lookup.rows} JOIN {names.table} AS t ON {lookup.condition}"
-        return select, True
+        lookup = self.dialect.lookup(names.table, column, indexed=seed.indexed)
+        return f"SELECT {keys}, {text}, w.n FROM {lookup.joined}", True
 
     def key_reads(self, names: Names, row: str) -> list[str]:
         """The key's columns of a table's row or of our own, as they are read."""

@@ -1,0 +1,299 @@
+"""What the connectors' conformance suite runs on: one harness for each kind, and plans built by hand.
+
+A harness knows how to reach a real server, run plain SQL on it as its owner, and which cases its kind is
+excused from, with reasons. A new kind of SQL database adds a harness here, and the whole suite runs on it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from habeas.connectors.base import Connector, FrozenChunk, Reader, SeedValue
+from habeas.connectors.registry import connector_class
+from habeas.core.identity import canonical
+from habeas.core.schema import StoreSchema, TableName
+from habeas.plan.model import Column, Link, Mask, Plan, Seed, Segment, Standing, Step
+
+KEY = b"0123456789abcdef0123456789abcdef"
+
+
+class Harness(ABC):
+    """One kind of database with an empty store of its own for each test."""
+
+    kind: ClassVar[str]
+    excused: ClassVar[Mapping[str, str]] = {}  # name of a test: why this kind can't pass it
+
+    @abstractmethod
+    def secrets(self) -> dict[str, Any]:
+        """Secrets of an account that may read and write."""
+
+    @abstractmethod
+    def run(self, *statements: str) -> None:
+        """Run statements as the store's owner."""
+
+    @abstractmethod
+    def put(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert rows; `table` is the quoted name as SQL has it."""
+
+    @abstractmethod
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of a query, as the store's owner."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Remove what the test made."""
+
+    @abstractmethod
+    def wrong_secrets(self) -> dict[str, dict[str, Any]]:
+        """Secrets that fail, by the code that the check must answer."""
+
+    @abstractmethod
+    def read_only_secrets(self) -> dict[str, Any]:
+        """Secrets of an account that may read everything and write nothing."""
+
+    @contextmanager
+    @abstractmethod
+    def locked(self, table: str) -> Iterator[None]:
+        """Holds a lock that keeps others from writing to the table."""
+
+    slow_query: ClassVar[str]  # runs for minutes
+
+    def connector(self, **more: Any) -> Connector:
+        """A connector for the store, to be closed by the caller."""
+        kind = connector_class(self.kind)
+        return kind(kind.secrets_model.model_validate(self.secrets() | more))
+
+
+class SqliteHarness(Harness):
+    kind = "sqlite"
+    slow_query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+    def __init__(self, folder: Path) -> None:
+        import sqlite3
+
+        self.file = folder / "source.db"
+        self._connection = sqlite3.connect(self.file, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+
+    def secrets(self) -> dict[str, Any]:
+        return {"path": str(self.file)}
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self._connection.execute(statement)
+
+    def put(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        places = ", ".join("?" for _ in rows[0])
+        self._connection.execute("BEGIN")
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+        self._connection.execute("COMMIT")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def wrong_secrets(self) -> dict[str, dict[str, Any]]:
+        return {"unreachable": {"path": str(self.file.with_name("absent.db"))}}
+
+    def read_only_secrets(self) -> dict[str, Any]:
+        self.run("PRAGMA journal_mode = DELETE")
+        copy = self.file.with_name("read_only.db")
+        copy.write_bytes(self.file.read_bytes())
+        copy.chmod(0o444)
+        return {"path": str(copy)}
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            self.run("ROLLBACK")
+
+
+class PostgresHarness(Harness):
+    kind = "postgres"
+    slow_query = "SELECT count(pg_sleep(60))"
+
+    def __init__(self, url: str) -> None:
+        import psycopg
+
+        self.url = url
+        self._roles: list[str] = []
+        self._connection = psycopg.connect(url, autocommit=True)
+        self.run("DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public")
+
+    def secrets(self) -> dict[str, Any]:
+        return {"url": self.url}
+
+    def run(self, *statements: str) -> None:
+        for statement in statements:
+            self._connection.execute(statement)
+
+    def put(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        with self._connection.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query).fetchall()
+
+    def close(self) -> None:
+        for role in self._roles:
+            self.run(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+        self._connection.close()
+
+    def _role(self) -> str:
+        role = f"habeas_test_{uuid.uuid4().hex[:10]}"
+        self.run(f"CREATE ROLE {role} LOGIN")
+        self._roles.append(role)
+        return role
+
+    def wrong_secrets(self) -> dict[str, dict[str, Any]]:
+        name = self.url.rsplit("/", 1)[1]
+        return {
+            "denied": {"host": "127.0.0.1", "port": 5432, "dbname": name, "username": "habeas_nobody", "password": "x"},
+            "unreachable": {"host": "127.0.0.1", "port": 1, "dbname": name, "username": "x"},
+        }
+
+    def read_only_secrets(self) -> dict[str, Any]:
+        role = self._role()
+        self.run(f"GRANT USAGE ON SCHEMA public TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        return {"url": self.url, "username": role}
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        self.run("BEGIN", f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        try:
+            yield
+        finally:
+            self.run("ROLLBACK")
+
+
+HARNESSES: Mapping[str, type[Harness]] = {each.kind: each for each in (SqliteHarness, PostgresHarness)}
+
+
+class PlanBook:
+    """Steps of a plan, with columns, keys and fingerprints taken from the live schema."""
+
+    def __init__(self, connector: Connector, *, erases: bool = False) -> None:
+        self.connector = connector
+        self.schema: StoreSchema = connector.introspect()
+        self.steps: list[Step] = []
+        self.segments: list[Segment] | None = None
+        self.erases = erases
+        self._links = 0
+
+    def step(
+        self,
+        table: str,
+        *,
+        seeds: Sequence[Seed] = (),
+        links: Sequence[Link] = (),
+        masks: Sequence[Mask] = (),
+        **more: Any,
+    ) -> int:
+        """Add a step for a table; its index."""
+        live = self.schema.find(TableName(table))
+        assert live is not None, f"no table {table}"
+        more.setdefault("key", live.primary_key)
+        self.steps.append(
+            Step(
+                index=len(self.steps),
+                address=f"store:{table}",
+                connection="store",
+                table=live.table,
+                fingerprint=live.fingerprint,
+                columns=tuple(Column(each.name, each.type, each.nullable) for each in live.columns),
+                seeds=tuple(seeds),
+                links=tuple(links),
+                masks=tuple(masks),
+                **more,
+            )
+        )
+        return len(self.steps) - 1
+
+    def link(self, source: int, source_columns: str, columns: str, points: str = "to_source", **more: Any) -> Link:
+        """A link; columns are given as words."""
+        self._links += 1
+        return Link(
+            id=self._links,
+            source=source,
+            source_columns=tuple(source_columns.split()),
+            columns=tuple(columns.split()),
+            points=points,  # type: ignore[arg-type] # a literal, spelled by the test
+            **more,
+        )
+
+    def plan(self) -> Plan:
+        """The plan; one segment unless the test made its own."""
+        whole = [Segment("store", tuple(range(len(self.steps))))]
+        return Plan(
+            policy="p",
+            policy_version="1",
+            catalog_version="1",
+            kinds=("email", "phone_number", "account"),
+            steps=tuple(self.steps),
+            segments=tuple(self.segments or whole),
+            erases=self.erases,
+        )
+
+    @contextmanager
+    def reader(self, segment: int = 0) -> Iterator[Reader]:
+        """A reader of one segment."""
+        plan = self.plan()
+        with self.connector.reader(plan, plan.segments[segment], "habeas/test/1") as reader:
+            yield reader
+
+    @contextmanager
+    def found(self, *seeds: SeedValue) -> Iterator[Reader]:
+        """A reader in which these identities were sought and all links followed."""
+        plan = self.plan()
+        with self.reader() as reader:
+            for step in plan.steps:
+                if step.seeds:
+                    reader.seed(step, seeds)
+            reader.traverse()
+            yield reader
+
+    def keys(self, reader: Reader, step: int) -> dict[tuple[int, Any], Standing]:
+        """Found rows of a step by (member, key), with their standings; a key of one column is bare."""
+        wanted = self.steps[step]
+        names = wanted.key or tuple(column.name for column in wanted.columns)
+        found: dict[tuple[int, Any], Standing] = {}
+        for members, standings, rows in reader.rows(wanted, names):
+            for member, standing, row in zip(members, standings, rows, strict=True):
+                key = row[0] if len(row) == 1 else row
+                assert (member, key) not in found, "a row came twice for one member"
+                found[member, key] = Standing(standing)
+        return found
+
+    def own(self, reader: Reader, step: int, member: int = 0) -> set[Any]:
+        """Keys of the member's own rows."""
+        return {key for (each, key), standing in self.keys(reader, step).items() if (each, standing) == (member, 1)}
+
+
+def seed(value: str, kind: str = "email", member: int = 0) -> SeedValue:
+    """An identity, in canonical form as well."""
+    return SeedValue(member, kind, value, canonical(kind, value, "US"))
+
+
+def by_email(column: str = "email") -> tuple[Seed, ...]:
+    """Rows are found where this column matches an e-mail address."""
+    return (Seed(column, "email"),)
+
+
+def chunks(reader: Reader, step: Step, secrets: Mapping[int, Mapping[str, str]] | None = None) -> list[FrozenChunk]:
+    """All frozen chunks of a step."""
+    return list(reader.freeze(step, KEY, secrets or {}))
+
+
+def no_fence() -> None:
+    """A fence that holds."""
