@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from pysqlite3 import dbapi2
 
-from habeas.core.errors import BadInput, Conflict, Fenced, HabeasError, Refused, Unavailable
+from habeas.core.errors import Conflict, Fenced, HabeasError, Refused, Unavailable
 from habeas.durable.dbos_engine import DbosEngine
 from habeas.durable.port import DurableEngine, Steps, Workflow
 
@@ -288,8 +288,8 @@ def test_one_engine_a_process(tmp_path: Path) -> None:
 
 def test_a_database_out_of_reach_is_named(tmp_path: Path, postgres_server: str) -> None:
     (tmp_path / "file").write_text("")
-    cases = {f"sqlite:///{tmp_path}/file/e.sqlite": Unavailable, "postgresql://postgres@127.0.0.1:1/x": Unavailable}
-    for url, kind in (cases | {f"{postgres_server}_not_there": BadInput}).items():
+    beyond = f"sqlite:///{tmp_path}/file/e.sqlite"
+    for url in (beyond, "postgresql://postgres@127.0.0.1:1/x"):
         engine = DbosEngine(url, "exe_1")
-        with pytest.raises(kind):
+        with pytest.raises(Unavailable):
             engine.launch()

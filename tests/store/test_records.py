@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from habeas.core.clock import FixedClock
 from habeas.core.errors import BadInput, HabeasError, NotFound
 from habeas.plan.model import Plan
-from habeas.store import audit, executors, frames, ledger, outbox, plans, receipts
+from habeas.store import audit, frames, ledger, outbox, plans, receipts
 from habeas.store.app_key import check_app_key
 from habeas.store.receipt_format import ReceiptRefused, verify_receipt_document
 from habeas.store.secrets import Vault
@@ -302,25 +302,6 @@ def test_the_outbox_gives_each_message_to_one_and_again_when_it_went_stale(datab
         assert outbox.mark_sent(connection, clock, "one", ids) == 0
         assert outbox.mark_sent(connection, clock, "three", ids) == 2
         assert outbox.claim(connection, clock, "four", limit=5, stale_after_seconds=-1) == []
-
-
-def test_executors_beat_by_the_databases_clock(postgres_url: str) -> None:
-    database = Database.open(postgres_url)
-    database.migrate()
-    with database.begin() as connection:
-        executors.register(connection, "exe_1", 11, "0.1")
-        executors.register(connection, "exe_2", -12, "0.1")
-    with database.begin() as connection:
-        connection.execute(sa.text("UPDATE executor SET beat_at = beat_at - interval '9 s'"))
-        assert executors.beat(connection, "exe_2")
-        found = executors.list_executors(connection)
-        assert [(each.id, each.lock_key) for each in found] == [("exe_1", 11), ("exe_2", -12)]
-        assert 9 <= found[0].beat_age < 20
-        assert found[1].beat_age < 5
-        assert executors.remove(connection, "exe_1")
-        assert not executors.remove(connection, "exe_1")
-        assert not executors.beat(connection, "exe_1")
-    database.close()
 
 
 def test_another_app_key_is_found_at_the_start(database: Database, vault: Vault, tmp_path: Path) -> None:

@@ -9,23 +9,24 @@ keeps its state per process.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 from dbos import error as dbos_errors
+from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
 from habeas.core.errors import Conflict, HabeasError, Unavailable
 from habeas.durable.port import Workflow
 from habeas.durable.record import decode_record, encode_record, value_free
-from habeas.store.session import Database, sqlite_engine, translated
 
 if TYPE_CHECKING:
     from dbos import WorkflowStatus
@@ -47,7 +48,21 @@ _NOT_ENDED = ["PENDING", "ENQUEUED", "DELAYED"]
 _log = logging.getLogger("habeas.durable")
 
 
-def engine_url(database: Database, data_dir: Path) -> str:
+class OwnDatabase(Protocol):
+    """What is asked of our own database here."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """With its password."""
+        ...
+
+
+def engine_url(database: OwnDatabase, data_dir: Path) -> str:
     """Where the engine keeps its tables: `DATA_DIR/engine.sqlite`, or our own PostgreSQL database."""
     return f"sqlite:///{data_dir / 'engine.sqlite'}" if database.dialect == "sqlite" else database.url
 
@@ -90,7 +105,7 @@ class DbosEngine:
     def launch(self) -> None:
         """Begin, making or migrating the engine's tables; resumes nothing by itself.
 
-        Raises Unavailable or BadInput where its database can't be had.
+        Raises Unavailable where its database can't be had.
         """
         _quieten()
         try:
@@ -103,13 +118,7 @@ class DbosEngine:
                 polling_interval_sec=_POLL_SECONDS,
                 on_conflict="always_update",
             )
-        except HabeasError:
-            self._discard()
-            raise
-        except sa.exc.SQLAlchemyError as error:
-            self._discard()
-            raise translated(error) from None
-        except dbos_errors.DBOSException as error:
+        except (sa.exc.SQLAlchemyError, dbos_errors.DBOSException, OSError) as error:
             self._discard()
             raise Unavailable(f"can't be started: {type(error).__name__}", where="durable engine") from None
 
@@ -310,8 +319,7 @@ def _quieten() -> None:
 def _engine_of(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        # Losing the last commits to a power cut repeats steps, nothing more: NORMAL is enough here.
-        return sqlite_engine(Path(parsed.database or ""), synchronous="NORMAL", wait_seconds=30, begins="driver")
+        return _sqlite_engine(Path(parsed.database or ""))
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=5,
@@ -320,3 +328,21 @@ def _engine_of(url: str) -> Engine:
         hide_parameters=True,
         connect_args={"application_name": "habeas engine", "connect_timeout": 10},
     )
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    try:
+        from pysqlite3 import dbapi2 as driver  # type: ignore[import-untyped]
+    except ImportError:
+        import sqlite3 as driver
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = sa.create_engine(f"sqlite+pysqlite:///{path}", module=driver, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _entry: object) -> None:
+        connection.isolation_level = "IMMEDIATE"  # DBOS says BEGIN itself where it must
+        # Losing the last commits to a power cut repeats steps, nothing more: NORMAL is enough here.
+        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -20,14 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import sqlalchemy as sa
-from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
-from sqlalchemy.pool import NullPool
-
-from habeas.core.errors import Conflict, HabeasError, Unavailable
-from habeas.store import executors
-from habeas.store.session import translated
+from habeas.core.errors import Conflict, Unavailable
+from habeas.durable.lease_session import LeaseSession, Peer
 
 LOST_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
@@ -114,7 +107,7 @@ class LeaseKeeper:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self._said = threading.Lock()
-        self._own: Connection | None = None
+        self._own: LeaseSession | None = None
         self._lease = Lease(times, 0.0)
 
     def start(self) -> None:
@@ -122,14 +115,14 @@ class LeaseKeeper:
 
         Raises Unavailable where the database can't be had, Conflict where the id is taken.
         """
-        self._own = _connect(self._url)
+        self._own = LeaseSession(self._url)
         now = _moment()
         # The lock first: who is listed without one is dead.
-        if not executors.try_lock(self._own, lock_key(self._id)):
+        if not self._own.try_lock(lock_key(self._id)):
             raise Conflict(
                 "is held by a living process", where=f"executor {self._id}", fix="take a new id at each boot"
             )
-        executors.register(self._own, self._id, lock_key(self._id), self._version)
+        self._own.register(self._id, lock_key(self._id), self._version)
         self._lease = Lease(self._times, now)
         for task in (self._keep, self._watch, self._look_after):
             thread = threading.Thread(target=task, args=(self._own,), name=f"lease-{task.__name__}", daemon=True)
@@ -145,29 +138,26 @@ class LeaseKeeper:
         if self._own is not None:
             self._own.close()
 
-    def _keep(self, own: Connection) -> None:
+    def _keep(self, own: LeaseSession) -> None:
         """Beat in time; notice at once when the server closes the connection, and with it drops the lock."""
-        link = own.connection.driver_connection
         while not self._stopped.is_set():
             try:
-                wait = min(self._times.look, max(0.0, self._lease.beat_due(_moment())))
-                if link is None or link.closed or select.select([link.fileno()], [], [], wait)[0]:
-                    own.execute(sa.select(1))  # anything to read while idle is the end, or a notice
+                own.wait(min(self._times.look, self._lease.beat_due(_moment())))
                 if self._lease.beat_due(_moment()) <= 0:
                     self._beat(own)
-            except (sa.exc.SQLAlchemyError, OSError, ValueError):
+            except Unavailable:
                 self._lease.lose("the connection that holds the lock was lost")
             if self._gone():
                 return
 
-    def _beat(self, own: Connection) -> None:
+    def _beat(self, own: LeaseSession) -> None:
         sent = _moment()
-        if executors.beat(own, self._id):
+        if own.beat(self._id):
             self._lease.beaten(sent)
         else:
             self._lease.lose("a peer took over the work")
 
-    def _watch(self, own: Connection) -> None:
+    def _watch(self, own: LeaseSession) -> None:
         """The beat itself may hang; this one only looks at the clock."""
         while not self._stopped.wait(self._times.look):
             if self._gone():
@@ -181,42 +171,40 @@ class LeaseKeeper:
             self._on_lost(reason)
         return True
 
-    def _look_after(self, own: Connection) -> None:
-        connection: Connection | None = None
+    def _look_after(self, own: LeaseSession) -> None:
+        session: LeaseSession | None = None
         while not self._stopped.wait(self._times.look):
             try:
-                connection = connection or _connect(self._url)
-                for peer in executors.look_at_peers(connection, self._id):
-                    self._attend(connection, peer)
-            except (sa.exc.SQLAlchemyError, HabeasError) as error:
-                _log.warning("peers can't be looked at", extra={"error": type(error).__name__})
-                _close(connection)
-                connection = None
-        _close(connection)
+                session = session or LeaseSession(self._url)
+                for peer in session.look_at_peers(self._id):
+                    self._attend(session, peer)
+            except Unavailable as error:
+                _log.warning("peers can't be looked at", extra={"problem": str(error)})
+                session = _closed(session)
+        _closed(session)
 
-    def _attend(self, connection: Connection, peer: executors.Peer) -> None:
-        executor, taken = peer
+    def _attend(self, session: LeaseSession, peer: Peer) -> None:
         try:
-            if is_dead(executor.beat_age, taken, self._times):
-                self._take_over(connection, executor.id)
+            if is_dead(peer.beat_age, peer.lock_taken, self._times):
+                self._take_over(session, peer.id)
         finally:
-            if taken:
-                executors.unlock(connection, executor.lock_key)
+            if peer.lock_taken:
+                session.unlock(peer.lock_key)
 
-    def _take_over(self, connection: Connection, executor_id: str) -> None:
+    def _take_over(self, session: LeaseSession, executor_id: str) -> None:
         # A stopped process still holds its own lock, so the take-over needs one too: one peer at a time.
         key = lock_key(executor_id, "take over")
-        if not executors.try_lock(connection, key):
+        if not session.try_lock(key):
             return
         try:
-            if executors.is_listed(connection, executor_id):
+            if session.is_listed(executor_id):
                 _log.warning("taking over", extra={"executor": executor_id})
                 self._on_dead(executor_id)
-                executors.remove(connection, executor_id)
+                session.remove(executor_id)
         except Exception as error:  # noqa: BLE001 – a worker loop: tried again at the next look
             _log.error("take-over failed", extra={"executor": executor_id, "error": type(error).__name__})
         finally:
-            executors.unlock(connection, key)
+            session.unlock(key)
 
 
 class DataDirLock:
@@ -267,27 +255,7 @@ def _moment() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def _connect(url: str) -> Connection:
-    engine = sa.create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"),
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        connect_args={
-            "application_name": "habeas lease",
-            "connect_timeout": 5,
-            "keepalives_idle": 2,
-            "keepalives_interval": 1,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 5000,
-        },
-    )
-    try:
-        return engine.connect()
-    except sa.exc.SQLAlchemyError as error:
-        raise translated(error) from None
-
-
-def _close(connection: Connection | None) -> None:
-    if connection is not None:
-        connection.close()
+def _closed(session: LeaseSession | None) -> LeaseSession | None:
+    if session is not None:
+        session.close()
+    return None

@@ -26,7 +26,6 @@ from habeas.core.errors import BadInput, Conflict, HabeasError, Unavailable
 from habeas.store.migrate import upgrade
 
 Dialect = Literal["sqlite", "postgresql"]
-Begins = Literal["engine", "driver"]
 
 WAIT_SECONDS = 10.0
 OLDEST_SQLITE = (3, 42)  # unixepoch('subsec'), which the durable engine's clock needs
@@ -90,7 +89,7 @@ class Database:
         backend = parsed.get_backend_name()
         if backend == "sqlite":
             path = _sqlite_path(parsed)
-            return cls(sqlite_engine(path, synchronous="FULL", wait_seconds=wait_seconds), path, wait_seconds)
+            return cls(_sqlite_engine(path, wait_seconds), path, wait_seconds)
         if backend in ("postgresql", "postgres"):
             return cls(_postgresql_engine(parsed, wait_seconds), None, wait_seconds)
         raise _bad_url()
@@ -155,7 +154,7 @@ class Database:
             with connection.begin():
                 yield connection
         except exc.DBAPIError as error:
-            raise translated(error) from None
+            raise _translated(error) from None
         finally:
             connection.close()
 
@@ -166,7 +165,7 @@ class Database:
             try:
                 return self._checked(engine.connect())
             except (exc.DBAPIError, exc.TimeoutError) as error:
-                problem = translated(error)
+                problem = _translated(error)
             except Unavailable as error:
                 problem = error
             pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
@@ -188,13 +187,8 @@ class Database:
         raise _unavailable("gone from its place" if present is None else "replaced by another file", self._wait)
 
 
-def sqlite_engine(
-    path: Path, *, synchronous: Literal["FULL", "NORMAL"], wait_seconds: float, begins: Begins = "engine"
-) -> Engine:
-    """An engine on a SQLite file with our pragmas: WAL, foreign keys, a busy timeout. Makes the file (0600)
-    and its directory. Transactions are IMMEDIATE (reads of a `Database` aside); `begins: driver` leaves their
-    start to the driver, for a library that says BEGIN itself.
-    """
+def _sqlite_engine(path: Path, wait_seconds: float) -> Engine:
+    """Makes the file (0600) and its directory. Transactions are IMMEDIATE, those of reads aside."""
     driver = _sqlite_driver()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,12 +199,8 @@ def sqlite_engine(
         ) from None
     source = f"file:{quote(str(path.absolute()))}?mode=rw"  # rw: never makes a new, empty file by itself
 
-    isolation = None if begins == "engine" else "IMMEDIATE"
-
     def connect() -> Any:  # DB-API connections have no common type
-        return driver.connect(
-            source, uri=True, timeout=wait_seconds, check_same_thread=False, isolation_level=isolation
-        )
+        return driver.connect(source, uri=True, timeout=wait_seconds, check_same_thread=False, isolation_level=None)
 
     engine = sa.create_engine(
         "sqlite+pysqlite://",
@@ -222,16 +212,15 @@ def sqlite_engine(
         pool_timeout=wait_seconds,
         hide_parameters=True,
     )
-    event.listen(engine, "connect", _sqlite_connected(path, synchronous))
-    if begins == "engine":
-        event.listen(engine, "begin", _sqlite_begin)
+    event.listen(engine, "connect", _sqlite_connected(path))
+    event.listen(engine, "begin", _sqlite_begin)
     return engine
 
 
-def _sqlite_connected(path: Path, synchronous: str) -> Callable[[Any, ConnectionPoolEntry], None]:
+def _sqlite_connected(path: Path) -> Callable[[Any, ConnectionPoolEntry], None]:
     def connected(connection: Any, entry: ConnectionPoolEntry) -> None:
         entry.info["file"] = _file_identity(path)
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
 
     return connected
@@ -297,7 +286,7 @@ def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
     return engine
 
 
-def translated(error: exc.SQLAlchemyError) -> HabeasError:
+def _translated(error: exc.SQLAlchemyError) -> HabeasError:
     """Our error for a driver's, without its text, which can hold values of rows."""
     if isinstance(error, exc.TimeoutError):
         return Unavailable("all connections are in use", where="database", fix="try again")
