@@ -102,6 +102,15 @@ def test_a_reference_to_a_field_that_does_not_exist_is_refused(shared_api: Api, 
     assert told["failed"][0]["data"]["fides_key"] == "lost"
 
 
+def test_a_change_that_breaks_a_stored_dataset_warns(shared_api: Api, place: str) -> None:
+    shared_api.saved(f"{place}/dataset", dataset("base"), referring("leaning", "base"))
+    without_id = dataset("base")
+    del without_id["collections"][0]["fields"][0]
+    told = shared_api.ok("PATCH", f"{place}/dataset", json=[without_id])
+    assert any("leaning" in warning for warning in told["warnings"])
+    assert len(told["warnings"]) == len(set(told["warnings"]))
+
+
 def test_yaml_is_checked_like_json(shared_api: Api, place: str) -> None:
     path = f"/yml{place}/dataset"
     yaml_type = {"Content-Type": "application/x-yaml"}

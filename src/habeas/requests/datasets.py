@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from habeas.core.errors import BadInput, Conflict, NotFound
@@ -63,21 +64,25 @@ def save_text(means: Means, actor: Actor, connection_key: str, text: str) -> Bul
 
 def _save(means: Means, actor: Actor, connection_key: str, loaded: Sequence[Loaded]) -> Bulk:
     given = [dataset for each in loaded for dataset in each.datasets]
-    bulk = Bulk(warnings=[str(problem) for each in loaded for problem in each.warnings])
+    bulk = Bulk()
     with means.database.begin() as connection:
         owner = _connection(connection, connection_key)
         problems = _problems(connection, given, loaded)
+        bulk.warnings = [str(each) for each in problems if not each.refuses_saving]
         for dataset in given:
-            refused = [each for each in problems if each.dataset == dataset.fides_key and each.refuses_saving]
             try:
-                if refused:
-                    raise DatasetProblems(refused)
+                _refuse_faulty(dataset, problems)
                 bulk.succeeded.append(_save_one(means, actor, connection, owner, dataset))
             except (BadInput, Conflict) as problem:
                 bulk.failed.append(Failure(str(problem), dict(dataset.raw)))
-        bulk.warnings.extend(str(each) for each in problems if not each.refuses_saving)
     means.sources.forget(connection_key)
     return bulk
+
+
+def _refuse_faulty(dataset: Dataset, problems: Iterable[Problem]) -> None:
+    refused = [each for each in problems if each.dataset == dataset.fides_key and each.refuses_saving]
+    if refused:
+        raise DatasetProblems(refused)
 
 
 def _save_one(
@@ -98,12 +103,21 @@ def _save_one(
 
 
 def _problems(connection: Connection, given: Sequence[Dataset], loaded: Iterable[Loaded]) -> list[Problem]:
-    """What is wrong with the given datasets, seen together with all stored ones."""
+    """What is wrong with the given datasets, seen together with all stored ones; and, as warnings, what they would
+    break in those.
+    """
     keys = {dataset.fides_key for dataset in given}
-    others = [placed.dataset for placed in placed_datasets(connection) if placed.dataset.fides_key not in keys]
-    found = [each for each in check_datasets([*others, *given]) if each.dataset is None or each.dataset in keys]
-    for each in loaded:
-        found = each.place(found)
+    stored = [placed.dataset for placed in placed_datasets(connection)]
+    others = [dataset for dataset in stored if dataset.fides_key not in keys]
+    present = {(each.dataset, each.message) for each in check_datasets(stored)}
+    found: list[Problem] = []
+    for each in check_datasets([*others, *given]):
+        if each.dataset is None or each.dataset in keys:
+            found.append(each)
+        elif (each.dataset, each.message) not in present:
+            found.append(msgspec.structs.replace(each, severity="warning"))
+    for document in loaded:
+        found = document.place(found)
     return found
 
 
@@ -118,7 +132,7 @@ def validate_document(means: Means, connection_key: str, document: Mapping[str, 
         _connection(connection, connection_key)
         problems = _problems(connection, loaded.datasets, [loaded])
     errors = [str(each) for each in problems if each.severity == "error"]
-    warnings = [str(each) for each in (*loaded.warnings, *problems) if each.severity == "warning"]
+    warnings = [str(each) for each in problems if each.severity == "warning"]
     details = {"is_traversable": not errors, "msg": "\n".join(errors) or None}
     return {"dataset": dict(document), "traversal_details": details, "warnings": warnings}
 
