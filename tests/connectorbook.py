@@ -74,10 +74,11 @@ class SqliteHarness(Harness):
     slow_query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
     def __init__(self, folder: Path) -> None:
-        import sqlite3
+        # The connector's own driver: two copies of SQLite in one process don't see each other's file locks.
+        from habeas.connectors.sql.sqlite_session import driver
 
         self.file = folder / "source.db"
-        self._connection = sqlite3.connect(self.file, isolation_level=None)
+        self._connection = driver.connect(str(self.file), isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = WAL")
 
     def secrets(self) -> dict[str, Any]:

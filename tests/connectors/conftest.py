@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from conftest import fresh_database
 from connectorbook import HARNESSES, Harness, PostgresHarness, SqliteHarness
-
 from habeas.connectors.base import Connector
 from habeas.connectors.registry import connector_classes
 

@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 import pytest
-from connectorbook import Harness, PlanBook, by_email, seed
 
+from connectorbook import Harness, PlanBook, by_email, seed
 from habeas.connectors.base import Connector, Landing
 from habeas.plan.model import Seed, Segment, Standing
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from connectorbook import Harness, PlanBook, by_email, seed
 
+from connectorbook import Harness, PlanBook, by_email, seed
 from habeas.connectors.base import Connector
 from habeas.plan.model import Seed, Standing
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from connectorbook import Harness, PlanBook, by_email, seed
 
+from connectorbook import Harness, PlanBook, by_email, seed
 from habeas.connectors.base import Connector, Landing
 from habeas.core.schema import TableName
 from habeas.plan.model import Pointing, Rival, Segment, Standing

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from connectorbook import KEY, Harness, PlanBook, by_email, chunks, no_fence, seed
 
+from connectorbook import KEY, Harness, PlanBook, by_email, chunks, no_fence, seed
 from habeas.connectors.base import Connector, FrozenChunk
 from habeas.core.errors import Fenced, Refused, SourceRejected
 from habeas.core.expression import Column, Concat, Constant, Digest, Expression, Hmac, Null, Secret

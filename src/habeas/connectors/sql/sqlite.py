@@ -87,7 +87,7 @@ class SqliteDialect(Dialect):
             value = "CAST(value AS TEXT)"
         elif family in _NUMBERS:
             value = f"CAST(value AS {affinity})"
-        rows = f"(SELECT {value} AS v, key + 1 AS n FROM json_each(:values)) AS w"
+        rows = f"(SELECT {value} AS v, key + 1 AS n FROM json_each(:values) LIMIT -1) AS w"  # LIMIT: not inlined
         joined = f"{rows} CROSS JOIN {table} AS t" if indexed else f"{table} AS t CROSS JOIN {rows}"
 
         def convert(text: str) -> Any:
