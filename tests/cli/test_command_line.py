@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,11 @@ from habeas.core.errors import BadInput
 def test_version_starts_at_once_and_loads_nothing_heavy(habeas: Habeas) -> None:
     fastest = 9.0
     for _ in range(5):
-        began = time.perf_counter()
+        began = os.times()
         said = habeas("--version")
-        fastest = min(fastest, time.perf_counter() - began)
+        ended = os.times()  # processor time of the child: the same on a busy machine
+        spent = ended.children_user + ended.children_system - began.children_user - began.children_system
+        fastest = min(fastest, spent)
     assert (said.code, said.out) == (0, f"habeas {__version__}\n")
     assert fastest <= 0.3
 
@@ -56,22 +58,22 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         assert "--json" in text
 
 
-def test_wrong_usage_is_exit_code_2_and_says_why_on_stderr(habeas: Habeas) -> None:
+def test_wrong_usage_is_exit_code_2_and_says_why_on_stderr(quick: Habeas) -> None:
     for arguments in (["nosuch"], ["request", "submit"], ["request", "list", "--size", "1000"]):
-        said = habeas(*arguments)
+        said = quick(*arguments)
         assert (said.code, said.out) == (2, "")
         assert "Error" in said.err
 
 
-def test_a_server_that_does_not_answer_is_exit_code_3(habeas: Habeas) -> None:
-    said = habeas("request", "list", "--server", "http://127.0.0.1:9", "--client-id", "a", HABEAS_CLIENT_SECRET="b")
+def test_a_server_that_does_not_answer_is_exit_code_3(quick: Habeas) -> None:
+    said = quick("request", "list", "--server", "http://127.0.0.1:9", "--client-id", "a", HABEAS_CLIENT_SECRET="b")
     assert said.code == 3
     assert said.out == ""
     assert "no answer" in said.err
 
 
-def test_a_server_needs_a_client(habeas: Habeas) -> None:
-    said = habeas("request", "list", "--server", "http://127.0.0.1:9")
+def test_a_server_needs_a_client(quick: Habeas) -> None:
+    said = quick("request", "list", "--server", "http://127.0.0.1:9")
     assert said.code == 1
     assert "HABEAS_CLIENT_SECRET" in said.err
 

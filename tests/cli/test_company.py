@@ -26,15 +26,15 @@ def company(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["local", "server"])
-def anywhere(request: pytest.FixtureRequest, habeas: Habeas, data_dir: Path) -> Iterator[Habeas]:
+def anywhere(request: pytest.FixtureRequest, quick: Habeas, data_dir: Path) -> Iterator[Habeas]:
     """The command line on the data directory, then the same against a server of it."""
     if request.param == "local":
-        yield habeas
+        yield quick
         return
     server = Server(data_dir, ENVIRONMENT)
     credentials = server.credentials
     try:
-        yield lambda *arguments, **given: habeas(*arguments, "--server", server.url, **credentials, **given)
+        yield lambda *arguments, **given: quick(*arguments, "--server", server.url, **credentials, **given)
     finally:
         server.end(signal.SIGTERM)
 
@@ -94,19 +94,19 @@ def test_a_request_from_preview_to_verified_receipt(anywhere: Habeas, company: P
     assert _ok(anywhere("receipt", "head", "--json")).json
 
 
-def test_a_receipt_verifies_offline_and_a_changed_one_does_not(habeas: Habeas, company: Path, tmp_path: Path) -> None:
-    _ok(habeas("apply", company / "company.yml"))
-    ended = _ok(habeas("request", "submit", "demo_access", *IDENTITY, "--wait", "--json")).json
+def test_a_receipt_verifies_offline_and_a_changed_one_does_not(quick: Habeas, company: Path, tmp_path: Path) -> None:
+    _ok(quick("apply", company / "company.yml"))
+    ended = _ok(quick("request", "submit", "demo_access", *IDENTITY, "--wait", "--json")).json
     receipt = tmp_path / "receipt.json"
-    _ok(habeas("receipt", "show", ended["id"], "-o", receipt))
-    assert _ok(habeas("receipt", "verify", receipt, "--json")).json["genuine"]
+    _ok(quick("receipt", "show", ended["id"], "-o", receipt))
+    assert _ok(quick("receipt", "verify", receipt, "--json")).json["genuine"]
     document = json.loads(receipt.read_text())
     document["receipt"]["policy"] = "another"
     receipt.write_text(json.dumps(document))
-    said = habeas("receipt", "verify", receipt)
+    said = quick("receipt", "verify", receipt)
     assert (said.code, said.out.partition(":")[0]) == (1, "NOT GENUINE")
     receipt.write_text("{")
-    assert habeas("receipt", "verify", receipt).code == 1
+    assert quick("receipt", "verify", receipt).code == 1
 
 
 def test_dataset_draft_is_a_dataset_and_check_names_file_line_and_field(
@@ -132,22 +132,22 @@ def test_what_the_api_refuses_is_exit_code_1_with_its_words(anywhere: Habeas) ->
     assert anywhere("dataset", "draft", "nosuch").code == 1
 
 
-def test_pausing_stops_new_executions_and_loses_none(habeas: Habeas, company: Path) -> None:
-    _ok(habeas("apply", company / "company.yml"))
-    assert _ok(habeas("execution", "pause", "--json")).json == {"paused": True}
-    waiting = _ok(habeas("request", "submit", "demo_access", *IDENTITY, "--json")).json
-    assert "paused" in _ok(habeas("execution", "status")).out
-    assert _ok(habeas("execution", "resume", "--json")).json == {"paused": False}
-    ended = _ok(habeas("request", "watch", waiting["id"], "--json")).json
+def test_pausing_stops_new_executions_and_loses_none(quick: Habeas, company: Path) -> None:
+    _ok(quick("apply", company / "company.yml"))
+    assert _ok(quick("execution", "pause", "--json")).json == {"paused": True}
+    waiting = _ok(quick("request", "submit", "demo_access", *IDENTITY, "--json")).json
+    assert "paused" in _ok(quick("execution", "status")).out
+    assert _ok(quick("execution", "resume", "--json")).json == {"paused": False}
+    ended = _ok(quick("request", "watch", waiting["id"], "--json")).json
     assert ended["status"] == "complete"
 
 
-def test_doctor_is_content_with_the_company_and_names_what_is_wrong(habeas: Habeas, company: Path) -> None:
-    _ok(habeas("apply", company / "company.yml"))
-    findings = _ok(habeas("doctor", "--json")).json
+def test_doctor_is_content_with_the_company_and_names_what_is_wrong(quick: Habeas, company: Path) -> None:
+    _ok(quick("apply", company / "company.yml"))
+    findings = _ok(quick("doctor", "--json")).json
     assert not [each for each in findings if each["level"] == "error"]
     assert {"connection shop", "policy demo_erasure"} <= {each["what"] for each in findings}
     (company / "support.db").unlink()
-    said = habeas("doctor", "--json")
+    said = quick("doctor", "--json")
     assert said.code == 1
     assert any(each["what"] == "connection support" and each["level"] == "error" for each in said.json)

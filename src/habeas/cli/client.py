@@ -147,9 +147,11 @@ def _local(place: Place, runner: asyncio.Runner) -> Iterator[Client]:
 
     from habeas.api.app import build_app
     from habeas.cli.root_client import say_root_client
+    from habeas.core.log import configure_logging
     from habeas.requests.clients import issue_local_token
     from habeas.requests.installation import open_installation
 
+    configure_logging("WARNING")
     installation = open_installation(settings_of(place))
     try:
         say_root_client(installation)

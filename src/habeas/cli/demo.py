@@ -111,7 +111,7 @@ def _preview(show: Show, client: Client) -> None:
     show.heading("What would be read and written, before anything is", f"habeas plan explain demo_erasure {identity}")
     body = {"policy_key": "demo_erasure", "identity": {"email": EMAIL, "phone_number": PHONE}}
     told = client.call("POST", "/privacy-request/plan", json=body, params={"counts": "exact"})
-    for line in explanation_text(told).splitlines():
+    for line in explanation_text(told, queries=False).splitlines():
         show.line(line)
 
 
@@ -138,7 +138,7 @@ def _access(show: Show, client: Client, check: Check, folder: Path) -> dict[str,
     for collection, rows in package.items():
         for row in rows:
             values = ", ".join(f"{name}: {value}" for name, value in row.items())
-            show.line(f"{collection:<18} {values}")
+            show.line(f"{collection:<18} {values or '(shared with others: identifying fields withheld)'}")
     text = file.read_text(encoding="utf-8")
     show.check("ada.lindquist@example.com" not in text and "0144" not in text, "nothing of the other Ada is in it")
     show.check("taken in my kitchen" in text and "(202) 555-0143" in text, "replies and the other phone format are")
@@ -153,7 +153,8 @@ def _erase(show: Show, client: Client, check: Check, folder: Path) -> dict[str, 
     request = _submit(show, client, check, "demo_erasure")
     show.check(request["status"] == "complete", "the erasure is complete, and its own re-scan agrees")
     if request.get("kept"):
-        show.line(f"kept by rule: {request['kept']} – the household's address, where a neighbour lives too")
+        kept = ", ".join(f"{reason} {count}" for reason, count in request["kept"].items())
+        show.line(f"kept by rule: {kept} – the household's address, where a neighbour lives too")
     show.heading("Proof: all rows of both databases, before and after")
     after = dump(folder)
     for holds, claim in _comparison(before, after):

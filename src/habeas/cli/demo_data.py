@@ -42,6 +42,7 @@ CREATE TABLE order_items (
   order_id INTEGER NOT NULL REFERENCES orders(id), product_id INTEGER NOT NULL REFERENCES products(id),
   quantity INTEGER NOT NULL, PRIMARY KEY (order_id, product_id));
 CREATE INDEX orders_by_customer ON orders(customer_id);
+CREATE INDEX customers_by_email ON customers (lower(trim(email)));
 """
 
 _SUPPORT = """
@@ -50,6 +51,10 @@ CREATE TABLE tickets (
 CREATE TABLE messages (
   id INTEGER PRIMARY KEY, ticket_id INTEGER REFERENCES tickets(id), reply_to INTEGER REFERENCES messages(id),
   body TEXT NOT NULL);
+CREATE INDEX tickets_by_customer ON tickets(customer_id);
+CREATE INDEX tickets_by_email ON tickets (lower(trim(requester_email)));
+CREATE INDEX messages_by_ticket ON messages(ticket_id);
+CREATE INDEX messages_by_reply ON messages(reply_to);
 CREATE TABLE callers (id INTEGER PRIMARY KEY, phone TEXT NOT NULL, note TEXT);
 """
 

@@ -31,6 +31,7 @@ def explain(
     policy: Annotated[str, typer.Argument(help="Key of the policy.")],
     identity: Identities,
     counts: Annotated[Counts, typer.Option(help="Count by the plan's own key queries, or estimate.")] = Counts.EXACT,
+    queries: Annotated[bool, typer.Option("--queries", help="Show the statements too; --json has them.")] = False,
 ) -> None:
     """Show what would be read and written, per collection, for one person. Writes nothing."""
     from habeas.cli.client import open_client
@@ -39,13 +40,17 @@ def explain(
     body = {"policy_key": policy, "identity": read_identities(identity)}
     with open_client(place) as client:
         told = client.call("POST", "/privacy-request/plan", json=body, params={"counts": counts.value})
-    answer(place.as_json, told, lambda out: out.print(explanation_text(told), markup=False))
+    answer(place.as_json, told, lambda out: out.print(explanation_text(told, queries=queries), markup=False))
 
 
-def explanation_text(told: dict[str, Any]) -> str:
-    """An explanation, as the API tells it, as readable text."""
+def explanation_text(told: dict[str, Any], *, queries: bool) -> str:
+    """An explanation, as the API tells it, as readable text; the statements only on demand, since they are long."""
     import msgspec
 
     from habeas.plan.explain import Explanation
 
-    return msgspec.convert(told, Explanation).render()
+    explanation = msgspec.convert(told, Explanation)
+    if not queries:
+        parts = tuple(msgspec.structs.replace(part, queries=()) for part in explanation.collections)
+        explanation = msgspec.structs.replace(explanation, collections=parts)
+    return explanation.render()
