@@ -332,7 +332,7 @@ def _engine_of(url: str) -> Engine:
 
 def _sqlite_engine(path: Path) -> Engine:
     try:
-        from pysqlite3 import dbapi2 as driver  # type: ignore[import-untyped]
+        from pysqlite3 import dbapi2 as driver  # type: ignore[import-untyped] # the wheel has no types
     except ImportError:
         import sqlite3 as driver
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

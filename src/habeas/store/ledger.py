@@ -125,15 +125,22 @@ _Packed = tuple[str, bytes | list[str]]
 def _pack_column(column: Sequence[object]) -> _Packed | None:
     kinds = {type(value) for value in column}
     if kinds <= {int}:
-        numbers = [value for value in column if isinstance(value, int)]
-        if all(number in _INT64 for number in numbers):
-            return "integer", _big_endian(array("q", numbers)).tobytes()
-        return "large", [str(number) for number in numbers]
+        return _pack_integers([value for value in column if isinstance(value, int)])
     if kinds == {UUID}:
-        return "uuid", b"".join(value.bytes for value in column if isinstance(value, UUID))
-    if kinds == {str} and all(_is_uuid_text(str(value)) for value in column):
-        return "uuid_text", b"".join(UUID(str(value)).bytes for value in column)
+        return "uuid", _joined(column)
+    if kinds == {str} and all(map(_is_uuid_text, column)):
+        return "uuid_text", _joined(column)
     return None
+
+
+def _pack_integers(numbers: list[int]) -> _Packed:
+    if all(number in _INT64 for number in numbers):
+        return "integer", _big_endian(array("q", numbers)).tobytes()
+    return "large", [str(number) for number in numbers]
+
+
+def _joined(uuids: Sequence[object]) -> bytes:
+    return b"".join(UUID(str(each)).bytes for each in uuids)
 
 
 def _unpack_column(kind: str, data: bytes | list[str]) -> list[object]:
@@ -153,10 +160,10 @@ def _big_endian(numbers: array[int]) -> array[int]:
     return numbers
 
 
-def _is_uuid_text(text: str) -> bool:
+def _is_uuid_text(value: object) -> bool:
     # Only the one spelling that comes back unchanged.
     try:
-        return str(UUID(text)) == text
+        return str(UUID(str(value))) == value
     except ValueError:
         return False
 

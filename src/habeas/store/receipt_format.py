@@ -50,7 +50,7 @@ def canonical_json(value: object) -> bytes:
 
     _check_values(value, 0)
     try:
-        return rfc8785.dumps(value)  # type: ignore[arg-type]
+        return rfc8785.dumps(value)  # type: ignore[arg-type] # checked just above
     except rfc8785.CanonicalizationError:
         raise BadInput("holds a number or text that canonical JSON can't carry", where="receipt") from None
 

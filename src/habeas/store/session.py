@@ -241,7 +241,7 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
 
 def _sqlite_driver() -> Any:
     try:
-        from pysqlite3 import dbapi2 as driver  # type: ignore[import-untyped]
+        from pysqlite3 import dbapi2 as driver  # type: ignore[import-untyped] # the wheel has no types
     except ImportError:
         import sqlite3 as driver
     if driver.sqlite_version_info < OLDEST_SQLITE:
@@ -290,21 +290,27 @@ def _translated(error: exc.SQLAlchemyError) -> HabeasError:
     """Our error for a driver's, without its text, which can hold values of rows."""
     if isinstance(error, exc.TimeoutError):
         return Unavailable("all connections are in use", where="database", fix="try again")
-    if not isinstance(error, exc.DBAPIError):
-        return HabeasError(f"failed with {type(error).__name__}", where="database")
-    code = _code(error)
     if isinstance(error, exc.IntegrityError):
         return Conflict(
             "a value that must be unique exists already, or something named does not exist", where="database"
         )
-    unreached = code is None and isinstance(error, exc.OperationalError)
-    if unreached and any(sign in str(error.orig) for sign in _REFUSALS):
-        return BadInput("the server refuses this user, password or database", where="database_url")
-    if error.connection_invalidated or unreached or (code or "").startswith(_PASSING + _PASSING_SQLITE):
-        return _unavailable(f"not to be had now ({code or 'no connection'})")
+    if not isinstance(error, exc.DBAPIError):
+        return HabeasError(f"failed with {type(error).__name__}", where="database")
+    code = _code(error)
+    if code is None and isinstance(error, exc.OperationalError):
+        return _not_let_in(error)
+    if error.connection_invalidated or (code or "").startswith(_PASSING + _PASSING_SQLITE):
+        return _unavailable(f"not to be had now ({code})")
     # The statement holds placeholders, never values.
     name = code or type(error.orig).__name__
     return HabeasError(f"failed with {name} in: {(error.statement or '')[:200]}", where="database")
+
+
+def _not_let_in(error: exc.OperationalError) -> HabeasError:
+    text = str(error.orig)
+    if any(sign in text for sign in _REFUSALS):
+        return BadInput("the server refuses this user, password or database", where="database_url")
+    return _unavailable("not to be had now (no connection)")
 
 
 def _code(error: exc.DBAPIError) -> str | None:
