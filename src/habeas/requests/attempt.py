@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -58,7 +57,7 @@ class Attempt:
             rows = store.members_of(connection, self.cohort_id)
         self.rows = [each for each in rows if each["status"] == Status.IN_PROCESSING]
         data_key = open_spool_key(installation.vault, self.cohort_id, row["sealed_data_key"])
-        self.spool = Spool(spool_root(installation), self.cohort_id, self.epoch, data_key)
+        self.spool = Spool(installation.medium, self.cohort_id, self.epoch, data_key)
         self.context = CohortContext(
             cohort_id=self.cohort_id,
             epoch=self.epoch,
@@ -159,11 +158,6 @@ def begin_attempt(installation: Installation, cohort_id: str, executor_id: str) 
         row = cohorts.take_epoch(connection, cohort_id, executor_id, installation.clock.now())
     reach("attempt.taken")
     return None if row is None else Attempt(installation, row, executor_id)
-
-
-def spool_root(installation: Installation) -> Path:
-    """Where cohorts' spools are."""
-    return installation.settings.data_dir / "spool"
 
 
 def _fields_affected(entry: LogEntry) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""An opened installation: settings, our own database, the vault, the clock, the sources, and how to wake workers.
+"""An opened installation: settings, our own database, the vault, the clock, the sources, the spool's place, and how
+to wake workers.
 
 Built at the edge and handed down; nothing here is global. Opening migrates the database and makes the
 default objects once. Never starts a thread or a server.
@@ -18,6 +19,8 @@ from habeas.plan.model import Plan
 from habeas.requests.planner import Planner
 from habeas.requests.policies import make_defaults
 from habeas.requests.sources import Sources
+from habeas.spool.medium import Medium
+from habeas.spool.place import open_medium
 from habeas.store import plans, switches
 from habeas.store.secrets import Vault, open_vault
 from habeas.store.session import Database, default_url
@@ -37,6 +40,7 @@ class Installation:
     sources: Sources
     planner: Planner
     waker: Waker
+    medium: Medium  # where the frames of running cohorts lie
 
     @property
     def wake(self) -> Callable[[], None]:
@@ -72,6 +76,7 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
     Raises BadInput or Unavailable that say what of the settings is wrong or out of reach.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    medium = open_medium(settings.spool_url, settings.data_dir / "spool")
     vault = open_vault(settings)
     database = Database.open(settings.database_url or default_url(settings.data_dir))
     try:
@@ -83,7 +88,7 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
         raise
     sources = Sources(database, vault, settings.data_dir)
     planner = Planner(database, vault, sources, settings.phone_region)
-    return Installation(settings, database, vault, time, sources, planner, Waker(database, settings.data_dir))
+    return Installation(settings, database, vault, time, sources, planner, Waker(database, settings.data_dir), medium)
 
 
 def _make_defaults(database: Database, clock: Clock, vault: Vault) -> None:

@@ -67,7 +67,9 @@ class Recovery:
             self.clean()
 
     def clean(self) -> None:
-        """Destroy the spools of failed cohorts whose retention is over, and forget old idempotency keys."""
+        """Destroy the spools of failed cohorts whose retention is over, forget old idempotency keys, and delete
+        frames that no key opens any more. Raises Unavailable where the spool is out of reach, the rest done.
+        """
         installation, now = self._installation, self._installation.clock.now()
         retention = timedelta(days=installation.settings.spool_retention_days)
         with installation.database.read() as connection:
@@ -78,6 +80,11 @@ class Recovery:
                 frames.drop(connection, cohort_id)
         with installation.database.begin() as connection:
             store.drop_answers(connection, now - ANSWERS_KEPT)
+        left = installation.medium.cohorts_with_frames()
+        with installation.database.read() as connection:
+            purged = cohorts.without_data_key(connection, left)
+        for cohort_id in purged:
+            installation.medium.clear(cohort_id)
 
     def _resume(self, rows: Sequence[dict[str, Any]], pending: Sequence[str]) -> int:
         resumed = 0

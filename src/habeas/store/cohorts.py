@@ -6,7 +6,7 @@ means another attempt owns the cohort. Never decides who may take over: leases a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from habeas.store.tables import cohort, executor
+
+_AT_ONCE = 1000  # ids in one statement
 
 
 def insert(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -84,6 +86,19 @@ def hand_over(connection: Connection, cohort_id: str, old: str | None, new: str,
 def forget_data_key(connection: Connection, cohort_id: str) -> None:
     """Destroy the spool's key: what its frames hold can't be read any more. Safe to call again."""
     connection.execute(sa.update(cohort).where(cohort.c.id == cohort_id).values(sealed_data_key=None))
+
+
+def without_data_key(connection: Connection, cohort_ids: Sequence[str]) -> list[str]:
+    """Those that ended and whose spool's key is destroyed, in the order given. Unknown ids aren't among them."""
+    found: set[str] = set()
+    for part in range(0, len(cohort_ids), _AT_ONCE):
+        asked = sa.select(cohort.c.id).where(
+            cohort.c.id.in_(cohort_ids[part : part + _AT_ONCE]),
+            cohort.c.sealed_data_key.is_(None),
+            cohort.c.finished_at.is_not(None),
+        )
+        found.update(connection.execute(asked).scalars())
+    return [each for each in cohort_ids if each in found]
 
 
 def keys_to_purge(connection: Connection, finished_before: datetime) -> list[str]:
