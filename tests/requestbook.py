@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -36,3 +38,11 @@ def statements_of(installation: Installation) -> Iterator[list[str]]:
 def item(**given: Any) -> dict[str, Any]:
     """A right item of an access request."""
     return {"policy_key": "download", "identity": {"email": "ada@example.com"}} | given
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Returns as soon as it is so, fails when it isn't in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        threading.Event().wait(0.01)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,17 +24,9 @@ from habeas.requests.service import RequestFilter, approve, find, pause_all, rea
 from habeas.store import cohorts
 from habeas.store import requests as store
 from habeas.store.tables import cohort, privacy_request
-from requestbook import CLIENT, item, statements_of
+from requestbook import CLIENT, item, statements_of, wait_until
 
 SHORT = 10.0
-
-
-def wait_until(true: Callable[[], bool], seconds: float = SHORT) -> None:
-    """Returns as soon as it is so, fails when it isn't in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        threading.Event().wait(0.01)
 
 
 class Work:
