@@ -101,29 +101,37 @@ def _connections(client: Client, declared: Declaration) -> Iterator[Change]:
 
 
 def _datasets(client: Client, declared: Declaration) -> Iterator[Change]:
-    from habeas.core.errors import BadInput
-
     stored = stored_datasets(client) if declared.datasets else {}
-    grouped: dict[str, list[Change]] = {}
+    changes: dict[str, list[Change]] = {}
     bodies: dict[str, list[Body]] = {}
     for key, body in declared.datasets.items():
-        connection = declared.connection_of(key) or (stored[key][0] if key in stored else None)
-        if connection is None:
-            raise BadInput(
-                "no connection has this dataset",
-                where=f"{declared.where['datasets', key]}: {key}",
-                fix=f"list it under the datasets of a connection: datasets: [{key}]",
-            )
-        current = stored[key][1] if key in stored and stored[key][0] == connection else None
-        change = _upsert("dataset", key, body, current, _nothing)
-        grouped.setdefault(connection, []).append(change)
-        if change.what != "same":
-            bodies.setdefault(connection, []).append(body)
-    for connection, changes in grouped.items():
-        send = partial(_patch, client, f"/connection/{connection}/dataset", *bodies.get(connection, ()))
-        # One call, since datasets of a connection may refer to each other; made with the last that changes.
-        last = max((index for index, change in enumerate(changes) if change.what != "same"), default=None)
-        yield from (replace(change, make=send if index == last else None) for index, change in enumerate(changes))
+        held_by, current = stored.get(key, (None, None))
+        connection = _connection_of(declared, key, held_by)
+        change = _upsert("dataset", key, body, current if held_by == connection else None, _nothing)
+        changes.setdefault(connection, []).append(change)
+        bodies.setdefault(connection, []).extend([body] if change.what != "same" else [])
+    for connection, each in changes.items():
+        send = partial(_patch, client, f"/connection/{connection}/dataset", *bodies[connection])
+        yield from _made_together(each, send)
+
+
+def _connection_of(declared: Declaration, dataset: str, held_by: str | None) -> str:
+    from habeas.core.errors import BadInput
+
+    connection = declared.connection_of(dataset) or held_by
+    if connection is None:
+        raise BadInput(
+            "no connection has this dataset",
+            where=f"{declared.where['datasets', dataset]}: {dataset}",
+            fix=f"list it under the datasets of a connection: datasets: [{dataset}]",
+        )
+    return connection
+
+
+def _made_together(changes: Sequence[Change], make: Callable[[], str | None]) -> Iterator[Change]:
+    """The changes, made by one call with the last of them: datasets of a connection may refer to each other."""
+    last = max((index for index, change in enumerate(changes) if change.what != "same"), default=None)
+    yield from (replace(change, make=make if index == last else None) for index, change in enumerate(changes))
 
 
 def stored_datasets(client: Client) -> dict[str, tuple[str, Body]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -210,7 +211,7 @@ def _numbers(value: Any) -> Iterator[tuple[int, Callable[[int], None]]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for place, inner in items:
         if isinstance(inner, int) and not isinstance(inner, bool):
-            yield inner, lambda number, place=place: value.__setitem__(place, number)  # type: ignore[misc]
+            yield inner, partial(value.__setitem__, place)
         else:
             yield from _numbers(inner)
 

@@ -94,6 +94,7 @@ def show(place: Place, request_id: RequestId) -> None:
     """One request with the log of its steps."""
     from habeas.cli.client import open_client
     from habeas.cli.output import answer
+    from habeas.cli.watching import find_one
 
     with open_client(place) as client:
         item = find_one(client, request_id)
@@ -133,17 +134,6 @@ def retry(place: Place, request_id: RequestId) -> None:
     with open_client(place) as client:
         item = client.call("POST", f"/privacy-request/{request_id}/retry")
     answer(place.as_json, item, lambda out: out.print(f"{item['id']} {item['status']}", markup=False))
-
-
-def find_one(client: Client, request_id: str) -> dict[str, Any]:
-    """The request with exactly this id; raises NotFound."""
-    from habeas.core.errors import NotFound
-
-    items = client.get("/privacy-request", id=request_id)["items"]
-    if not items:
-        raise NotFound("there is no such request", where=request_id, fix="habeas request list")
-    item: dict[str, Any] = items[0]
-    return item
 
 
 def _administrate(place: Place, verb: str, body: dict[str, Any]) -> None:

@@ -27,7 +27,6 @@ def follow(
     `check` is called all the time and may raise, as that of `working` does.
     """
     from habeas.cli.output import say
-    from habeas.cli.request import find_one
 
     shown: list[dict[str, Any]] = []
     pause = _FIRST_LOOK_SECONDS
@@ -72,6 +71,17 @@ def _work(settings: Settings, ended: threading.Event) -> None:
     # Conflict: another worker has the directory, and does the work.
     with suppress(Conflict):
         run_worker(settings, ended)
+
+
+def find_one(client: Client, request_id: str) -> dict[str, Any]:
+    """The request with exactly this id; raises NotFound."""
+    from habeas.core.errors import NotFound
+
+    items = client.get("/privacy-request", id=request_id)["items"]
+    if not items:
+        raise NotFound("there is no such request", where=request_id, fix="habeas request list")
+    item: dict[str, Any] = items[0]
+    return item
 
 
 def log_row(entry: dict[str, Any]) -> list[object]:
