@@ -15,15 +15,19 @@ from typing import Any
 
 import psycopg
 import pytest
-import shopbook
-from serving import Server
 
+import shopbook
 from habeas.core.settings import Settings
 from habeas.durable.boundary import BOUNDARIES
 from habeas.masking.secrets import derive_secret
 from habeas.requests.sealing import open_seed
-from habeas.store.secrets import Vault
+from habeas.store.secrets import open_vault
+from serving import Server
 
+ROWS = {"shop:customer": 2, "shop:purchase": 2, "shop:purchase_line": 3, "shop:message": 2} | {
+    "desk:ticket": 3,
+    "desk:note": 3,
+}
 STRATEGY = {"strategy": "hmac", "configuration": {"algorithm": "SHA-256"}}
 
 
@@ -85,7 +89,7 @@ def masker(server: Server, app: str, request_id: str) -> Callable[[str], str]:
     else:
         with sqlite3.connect(server.data_dir / "habeas.sqlite") as connection:
             (sealed,) = connection.execute(query + "?", (request_id,)).fetchone()
-    vault = Vault.open(Settings(data_dir=server.data_dir))
+    vault = open_vault(Settings(data_dir=server.data_dir))
     seed = open_seed(vault, request_id, bytes(sealed))
     key, salt = derive_secret(seed, "hmac", "key"), derive_secret(seed, "hmac", "salt")
     return lambda value: hmac.new(key.encode(), (value + salt).encode(), hashlib.sha256).hexdigest()
@@ -118,12 +122,10 @@ def test_killed_at_a_boundary_it_ends_as_if_never_killed(
     server.kill()
     server.start()
     item = server.api.wait(request_id)
-    assert (item["status"], item["outcome"]) == ("complete", "erased"), item
+    assert (item["status"], item["outcome"]) == ("complete", "erased"), dict(item)
     expected = erased(masker(server, app_database, request_id))
     assert company.dump() == {table: sorted(rows, key=repr) for table, rows in expected.items()}
     package = server.package(request_id)
     assert sorted(row["email"] for row in package["shop:customer"] if row["email"]) == ["ada.one@example.com"]
-    assert {address: len(rows) for address, rows in package.items()} == {
-        "shop:customer": 2, "shop:purchase": 2, "shop:purchase_line": 3, "shop:message": 2, "desk:ticket": 3, "desk:note": 3
-    }  # fmt: skip
+    assert {address: len(rows) for address, rows in package.items()} == ROWS
     assert not list((server.data_dir / "packages").glob("*.part"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import tenacity
 
@@ -82,7 +83,6 @@ def cohort_workflow(installation: Installation, executor_id: str) -> Workflow:
             return  # it ended before
         try:
             _run_stages(steps, attempt)
-            complete(attempt)
         except Fenced:
             raise
         except SchemaChanged as error:
@@ -98,17 +98,20 @@ def cohort_workflow(installation: Installation, executor_id: str) -> Workflow:
 
 
 def _run_stages(steps: Steps, attempt: Attempt) -> None:
-    due = [each for each in STAGES if each.needed(attempt.plan) and not each.ended(attempt)]
-    for position, each in enumerate(due):
+    needed = [each for each in STAGES if each.needed(attempt.plan)]
+    for each, following in zip(needed, [*needed[1:], None], strict=True):
+        # The engine wants the same steps at every resume; what ended is left out inside, by our own record.
+        steps.run(each.stage.value, partial(_run_stage, attempt, each, following))
 
-        def run(each: StageOf = each, last: bool = position + 1 == len(due), position: int = position) -> str:
-            _with_retries(attempt, each)
-            if not last:  # the last one is recorded by the end itself
-                attempt.advance(due[position + 1].stage)
-            return each.stage.value
 
-        # Progress, not the engine's record, says what ended: so every attempt names its steps anew.
-        steps.run(f"{each.stage.value}.{attempt.epoch}", run)
+def _run_stage(attempt: Attempt, stage: StageOf, following: StageOf | None) -> str:
+    if not stage.ended(attempt):
+        _with_retries(attempt, stage)
+        if following is not None:
+            attempt.advance(following.stage)
+    if following is None:  # the end records the last stage, in one transaction with the requests
+        complete(attempt)
+    return stage.stage.value
 
 
 def _with_retries(attempt: Attempt, stage: StageOf) -> None:
