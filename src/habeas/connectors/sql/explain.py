@@ -39,7 +39,7 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
         yield Statement(step.address, "rows", reading.read_rows(statements.dialect, names, columns, one_member=False))
     if not step.writes or not step.key:
         return
-    freezing = reading.read_to_freeze(statements, step, joint=False, new_only=False)
+    freezing = reading.read_to_freeze(statements, step, "single", new_only=False)
     yield Statement(step.address, "freeze", freezing.statement)
     writes = StepWrites(statements.dialect, step)
     if step.delete:

@@ -185,7 +185,7 @@ class PostgresDialect(Dialect):
 
     def row_digest(self, texts: Sequence[str]) -> str:
         """HMAC-SHA256 of a JSON array of the texts, NULL as null."""
-        row = f"convert_to(json_build_array({', '.join(texts)})::text, 'UTF8')"
+        row = f"convert_to(array_to_json(ARRAY[{', '.join(texts)}])::text, 'UTF8')"
         return f"sha256(%(outer)s::bytea || sha256(%(inner)s::bytea || {row}))"
 
     def digest_parameters(self, key: bytes) -> Parameters:

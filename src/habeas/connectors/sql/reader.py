@@ -257,15 +257,16 @@ class SqlReader(Reader):
             return
         number = 0
         ((low, high),) = self._session.fetch(reading.member_range(self._statements.names[step.index]))
-        for joint in (False, True) if low != high else (False,):
-            freezing = reading.read_to_freeze(self._statements, step, joint=joint, new_only=new_only)
+        passes: tuple[reading.Owners, ...] = ("single", "joint") if low != high else ("sole",)
+        for owners in passes:
+            freezing = reading.read_to_freeze(self._statements, step, owners, new_only=new_only)
             dialect = self._statements.dialect
             parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **freezing.constants}
             if freezing.ingredients:
                 parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
             rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
             while batch := list(islice(rows, CHUNK_ROWS)):
-                yield _chunk(step, number, batch, freezing.valued, joint)
+                yield _chunk(step, number, batch, freezing.valued, owners == "joint")
                 number += 1
 
 

@@ -6,7 +6,7 @@ Text only; rows are named as in `statements`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from habeas.connectors.sql.dialect import Dialect, Ingredient
 from habeas.connectors.sql.expression import Compiler, cut
@@ -85,7 +85,11 @@ def _others_that_point(statements: SegmentStatements, link: Link) -> str:
     )
 
 
-def read_to_freeze(statements: SegmentStatements, step: Step, *, joint: bool, new_only: bool) -> Freezing:
+Owners = Literal["sole", "single", "joint"]
+"""Which rows: all of a cohort that found one member's rows only, those of one member each, or of several."""
+
+
+def read_to_freeze(statements: SegmentStatements, step: Step, owners: Owners, *, new_only: bool) -> Freezing:
     """The subject's rows of a step by key, with digests and values. Raises Refused for a step without a key."""
     dialect, names = statements.dialect, statements.names[step.index]
     if not step.key:
@@ -93,13 +97,6 @@ def read_to_freeze(statements: SegmentStatements, step: Step, *, joint: bool, ne
     compiler = Compiler(dialect, lambda name: dialect.text_of(f"t.{dialect.quote(name)}", column_of(step, name).type))
     valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
     values = [_masked_value(dialect, step, step.masks[position], compiler) for position in valued]
-    having = f"HAVING COUNT(*) {'>' if joint else '='} 1"
-    if new_only:
-        having += " AND MAX(CASE WHEN h.f = 1 THEN 1 ELSE 0 END) = 0"
-    grouped = (
-        f"SELECT {names.listed('h')}, MIN(h.m) AS owner, {dialect.members('h.m')} AS owners "
-        f"FROM {names.found} AS h WHERE h.s = 1 GROUP BY {names.listed('h')} {having}"
-    )
     chosen = [
         *statements.key_reads(names, "t"),
         "g.owner",
@@ -107,11 +104,26 @@ def read_to_freeze(statements: SegmentStatements, step: Step, *, joint: bool, ne
         dialect.row_digest(digest_texts(dialect, step, "t")),
         *values,
     ]
-    text = f"SELECT {', '.join(chosen)} FROM ({grouped}) AS g JOIN {names.table} AS t ON {names.same_row('t', 'g')}"
+    owned = _owned(dialect, names, owners, new_only=new_only)
+    text = f"SELECT {', '.join(chosen)} FROM ({owned}) AS g JOIN {names.table} AS t ON {names.same_row('t', 'g')}"
     if compiler.ingredients:
         text += f" JOIN {dialect.ingredient_rows(compiler.ingredients)} ON x.m = g.owner"
     text += f" ORDER BY {names.grouped('t')}"
     return Freezing(text, tuple(compiler.ingredients), compiler.constants, valued)
+
+
+def _owned(dialect: Dialect, names: Names, owners: Owners, *, new_only: bool) -> str:
+    if owners == "sole":  # nothing to group, which spares a pass over all rows
+        fresh = " AND h.f <> 1" if new_only else ""
+        return f"SELECT {names.listed('h')}, h.m AS owner, NULL AS owners FROM {names.found} AS h WHERE h.s = 1{fresh}"
+    having = f"HAVING COUNT(*) {'>' if owners == 'joint' else '='} 1"
+    if new_only:
+        having += " AND MAX(CASE WHEN h.f = 1 THEN 1 ELSE 0 END) = 0"
+    listed = dialect.members("h.m") if owners == "joint" else "NULL"
+    return (
+        f"SELECT {names.listed('h')}, MIN(h.m) AS owner, {listed} AS owners "
+        f"FROM {names.found} AS h WHERE h.s = 1 GROUP BY {names.listed('h')} {having}"
+    )
 
 
 def _masked_value(dialect: Dialect, step: Step, mask: Mask, compiler: Compiler) -> str:

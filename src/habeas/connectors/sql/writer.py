@@ -36,9 +36,8 @@ class SqlWriter(Writer):
         by_keys = writes.mask_by_keys()
         with self._transaction():
             if by_keys is not None:
-                keys = {"keys": self._dialect.key_array(chunk.keys[0])}
-                return self._session.change(by_keys.statement, {**keys, **by_keys.constants, **_bounds(chunk)})
-            self._fill(writes, chunk)
+                return self._session.change(by_keys.statement, {**by_keys.constants, **self._keys(chunk)})
+            self._fill(writes, chunk, digests=False)
             masked = writes.mask_from_work()
             return self._session.change(masked.statement, {**masked.constants, **_bounds(chunk)})
 
@@ -48,17 +47,17 @@ class SqlWriter(Writer):
             return 0
         writes = self._of(step)
         with self._transaction():
-            self._fill(writes, chunk)
+            self._fill(writes, chunk, digests=True)
             parameters = {**self._dialect.digest_parameters(digest_key), **_bounds(chunk)}
             return self._session.change(writes.delete(), parameters)
 
     def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:
-        """By one join; NULL counts as masked, since NULL stays NULL."""
+        """By one join; NULL counts as masked, since NULL stays NULL. Constants are counted first."""
         found: dict[int, list[int]] = {VANISHED: [], UNTOUCHED: [], CHANGED: []}
-        if len(chunk):
+        if len(chunk) and not self._is_all_masked(step, chunk):
             writes = self._of(step)
             with self._transaction(writes=False):
-                self._fill(writes, chunk)
+                self._fill(writes, chunk, digests=True)
                 verify = writes.verify()
                 parameters: Mapping[str, Any] = {
                     **verify.constants,
@@ -67,6 +66,17 @@ class SqlWriter(Writer):
                 for position, state in self._session.fetch(verify.statement, parameters):
                     found[state].append(position)
         return Verified(found[VANISHED], found[UNTOUCHED], found[CHANGED])
+
+    def _is_all_masked(self, step: Step, chunk: FrozenChunk) -> bool:
+        counting = self._of(step).count_masked()
+        if counting is None:
+            return False
+        parameters = {**counting.constants, **self._keys(chunk)}
+        ((masked,),) = self._session.fetch(counting.statement, parameters)
+        return bool(masked == len(chunk))
+
+    def _keys(self, chunk: FrozenChunk) -> dict[str, Any]:
+        return {"keys": self._dialect.key_array(chunk.keys[0]), **_bounds(chunk)}
 
     def _of(self, step: Step) -> StepWrites:
         writes = self._writes.get(step.index)
@@ -86,12 +96,13 @@ class SqlWriter(Writer):
             self._session.rollback()
             raise
 
-    def _fill(self, writes: StepWrites, chunk: FrozenChunk) -> None:
+    def _fill(self, writes: StepWrites, chunk: FrozenChunk, *, digests: bool) -> None:
         for statement in writes.setup():
             self._session.change(statement)
         values = [chunk.masked[position] or [] for position in writes.valued]
-        rows: Iterator[Row] = zip(range(len(chunk)), chunk.digests, *chunk.keys, *values, strict=True)
-        self._session.put(writes.filling(), rows)
+        columns = [range(len(chunk)), *([chunk.digests] if digests else []), *chunk.keys, *values]
+        rows: Iterator[Row] = zip(*columns, strict=True)
+        self._session.put(writes.filling(digests=digests), rows)
         analyze = self._dialect.analyze(writes.work) if len(chunk) >= ANALYZED_FROM else None
         if analyze:
             self._session.change(analyze)

@@ -50,21 +50,33 @@ class StepWrites:
         values = [self.dialect.quote(self.step.masks[position].field) for position in self.valued]
         return self.dialect.create_work(self.work, self.step.table, self.row_keys, values, self.step.columns)
 
-    def filling(self) -> str:
-        """Put a chunk's rows into the work table."""
+    def filling(self, *, digests: bool) -> str:
+        """Put a chunk's rows into the work table, with their digests only where something compares them."""
         keys = [f"k{index}" for index in range(len(self.row_keys))]
-        return self.dialect.fill(self.work, ["p", "d", *keys, *(f"v{index}" for index in range(len(self.valued)))])
+        values = [f"v{index}" for index in range(len(self.valued))]
+        return self.dialect.fill(self.work, ["p", *(["d"] if digests else []), *keys, *values])
 
     def mask_by_keys(self) -> Compiled | None:
         """One UPDATE of constants by an array of keys; None where the step needs the work table."""
-        if self.valued or len(self.row_keys) > 1:
-            return None
-        listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
+        listed = self._listed()
         if listed is None:
             return None
         assignments, compiler = self._assignments()
-        statement = f"UPDATE {self.table} AS t SET {', '.join(assignments)} WHERE {listed} AND {self._range()}"
-        return Compiled(statement, compiler.constants)
+        return Compiled(f"UPDATE {self.table} AS t SET {', '.join(assignments)} WHERE {listed}", compiler.constants)
+
+    def count_masked(self) -> Compiled | None:
+        """How many rows of an array of keys are masked, where all masks are constant: most often all are."""
+        listed = self._listed()
+        if listed is None or self.step.delete or not self.step.masks:
+            return None
+        masked, compiler = self._masked()
+        return Compiled(f"SELECT COUNT(*) FROM {self.table} AS t WHERE {listed} AND {masked}", compiler.constants)
+
+    def _listed(self) -> str | None:
+        if self.valued or len(self.row_keys) > 1:
+            return None
+        listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
+        return None if listed is None else f"{listed} AND {self._range()}"
 
     def mask_from_work(self) -> Compiled:
         """One UPDATE from the work table."""
@@ -79,9 +91,7 @@ class StepWrites:
 
     def verify(self) -> Compiled:
         """Positions and states of all rows that aren't masked. Of a step that deletes, no row is masked."""
-        compiler = self._compiler()
-        conditions = [self._is_masked(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
-        masked = "1 = 0" if self.step.delete else " AND ".join(conditions) or "1 = 1"
+        masked, compiler = self._masked()
         state = (
             f"CASE WHEN t.{self.row_keys[0]} IS NULL THEN {VANISHED} WHEN {masked} THEN 0 "
             f"WHEN {self._digest()} = w.d THEN {UNTOUCHED} ELSE {CHANGED} END"
@@ -91,6 +101,11 @@ class StepWrites:
             f"LEFT JOIN {self.table} AS t ON {self._joined()}) AS seen WHERE state <> 0 ORDER BY p"
         )
         return Compiled(statement, compiler.constants)
+
+    def _masked(self) -> tuple[str, Compiler]:
+        compiler = self._compiler()
+        conditions = [self._is_masked(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
+        return "1 = 0" if self.step.delete else " AND ".join(conditions) or "1 = 1", compiler
 
     def _joined(self) -> str:
         return " AND ".join(f"t.{key} = w.k{index}" for index, key in enumerate(self.row_keys))
