@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -35,19 +36,28 @@ def environment_of(endpoint: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """The address of a running S3 server with an empty bucket."""
-    from moto.server import ThreadedMotoServer
+@contextmanager
+def s3_at(port: int) -> Iterator[str]:
+    """A running S3 server with a bucket on this loopback port, 0 for any; its address."""
+    from moto.server import ThreadedMotoServer  # late: it takes seconds
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    make_bucket(endpoint)
-    yield endpoint
-    server.stop()
+    try:
+        host, taken = server.get_host_and_port()
+        endpoint = f"http://{host}:{taken}"
+        make_bucket(endpoint)
+        yield endpoint
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a running S3 server."""
+    with s3_at(0) as endpoint:
+        yield endpoint
 
 
 def make_bucket(endpoint: str) -> None:
