@@ -117,17 +117,19 @@ def evaluate(
             return secrets[name]
         case Concat(parts):
             texts = [evaluate(part, row, secrets) for part in parts]
-            return None if any(text is None for text in texts) else "".join(str(text) for text in texts)
-        case Digest(algorithm, of):
+            return None if None in texts else "".join(map(str, texts))
+        case Digest(of=of) | Hmac(of=of) | Truncate(of=of):
             text = evaluate(of, row, secrets)
-            return None if text is None else hashlib.new(algorithm, str(text).encode()).hexdigest()
-        case Hmac(algorithm, key, of):
-            text = evaluate(of, row, secrets)
-            if text is None:
-                return None
-            return stdlib_hmac.new(secrets[key.name].encode(), str(text).encode(), algorithm).hexdigest()
-        case Truncate(of, length):
-            text = evaluate(of, row, secrets)
-            return None if text is None else str(text)[:length]
+            return None if text is None else _transformed(expression, str(text), secrets)
         case _ as never:
             assert_never(never)
+
+
+def _transformed(expression: Digest | Hmac | Truncate, text: str, secrets: Mapping[str, str]) -> str:
+    match expression:
+        case Digest(algorithm):
+            return hashlib.new(algorithm, text.encode()).hexdigest()
+        case Hmac(algorithm, key):
+            return stdlib_hmac.new(secrets[key.name].encode(), text.encode(), algorithm).hexdigest()
+        case Truncate(_, length):
+            return text[:length]

@@ -162,12 +162,16 @@ def _project(value: object, tree: Tree) -> object:
         return to_json_value(value)
     value = _opened(value)
     if isinstance(value, Mapping):
-        kept = {name: _project(value[name], below) for name, below in tree.items() if name in value}
-        return {name: found for name, found in kept.items() if found is not msgspec.UNSET} or msgspec.UNSET
+        return _project_mapping(value, tree)
     if isinstance(value, list | tuple):
         elements = [_project(each, tree) for each in value]
         return [each for each in elements if each is not msgspec.UNSET] or msgspec.UNSET
     return msgspec.UNSET if value is not None else None
+
+
+def _project_mapping(value: Mapping[str, object], tree: Tree) -> object:
+    kept = {name: _project(value[name], below) for name, below in tree.items() if name in value}
+    return {name: found for name, found in kept.items() if found is not msgspec.UNSET} or msgspec.UNSET
 
 
 def _opened(value: object) -> object:

@@ -38,15 +38,19 @@ def write_csv(part: Part, member: PackageMember, index: int, cursors: Iterable[S
     taken: set[str] = set()
     with ZipFile(part, "w", ZIP_DEFLATED) as archive:
         for cursor in cursors:
-            with WaitingRows() as rows:
-                for data in cursor.rows_of(index):
-                    rows.add(data)
-                if rows.size:
-                    _write_entry(archive, _entry_name(cursor.address, taken), member, rows)
+            _write_step(archive, cursor, index, member, taken)
         if member.not_searched:
             with WaitingRows() as told:
                 told.add(encode_json(msgspec.to_builtins(list(member.not_searched)))[1:-1])
                 _write_entry(archive, _entry_name("not_searched", taken), member, told)
+
+
+def _write_step(archive: ZipFile, cursor: StepCursor, index: int, member: PackageMember, taken: set[str]) -> None:
+    with WaitingRows() as rows:
+        for data in cursor.rows_of(index):
+            rows.add(data)
+        if rows.size:
+            _write_entry(archive, _entry_name(cursor.address, taken), member, rows)
 
 
 def guarded(text: str) -> str:

@@ -9,7 +9,7 @@ writes to a source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -30,6 +30,17 @@ class AccessResult(msgspec.Struct):
     rows: dict[int, dict[int, int]] = {}
     withheld: dict[int, dict[str, dict[int, int]]] = {}
     packages: dict[int, list[dict[str, Any]]] = {}  # by member
+
+    def count(self, step: Step, member: int, standing: Standing, rows: int) -> bool:
+        """Count rows of one member; whether they are shown, in whole or in part."""
+        if standing is not Standing.OWN:
+            reasons = self.withheld.setdefault(step.index, {}).setdefault(standing.name.lower(), {})
+            reasons[member] = reasons.get(member, 0) + rows
+            if standing is Standing.PERSON and not step.people:
+                return False  # somebody else's row, such as a reply by another author
+        counts = self.rows.setdefault(step.index, {})
+        counts[member] = counts.get(member, 0) + rows
+        return True
 
     def found(self, member: int) -> int:
         """Rows of all steps in this member's package."""
@@ -120,19 +131,12 @@ def _spool_step(
         for package, rules in enumerate(packages)
         if (outputs := [output for output in step.output if not rules.isdisjoint(output.rules)])
     }
-    counts = result.rows.setdefault(step.index, {})
-    withheld = result.withheld.setdefault(step.index, {})
-    for batch in reader.rows(step, columns):
-        for member, standing, rows in _runs(batch):
-            own = standing == Standing.OWN
-            if not own:
-                reasons = withheld.setdefault(Standing(standing).name.lower(), {})
-                reasons[member] = reasons.get(member, 0) + len(rows)
-            if standing == Standing.PERSON and not step.people:
-                continue  # somebody else's row, such as a reply by another author
-            counts[member] = counts.get(member, 0) + len(rows)
+    result.rows.setdefault(step.index, {})
+    runs = chain.from_iterable(map(_runs, reader.rows(step, columns)))
+    for member, standing, rows in runs:
+        if result.count(step, member, Standing(standing), len(rows)):
             for spooler in spoolers.values():
-                spooler.add(member, own, rows)
+                spooler.add(member, standing == Standing.OWN, rows)
     for spooler in spoolers.values():
         spooler.flush()
     return {package: spooler.frames for package, spooler in spoolers.items()}

@@ -32,6 +32,18 @@ class ErasureResult(msgspec.Struct):
         """Rows frozen in all; a joint row counts for each owner."""
         return sum(sum(tally.frozen.values()) for tally in self.tallies.values())
 
+    def frozen_of(self, member: int) -> int:
+        """Rows frozen for one member."""
+        return sum(tally.frozen.get(member, 0) for tally in self.tallies.values())
+
+    def kept_of(self, member: int) -> dict[str, int]:
+        """What of one member's rows stays, by reason."""
+        kept: dict[str, int] = {}
+        for tally in self.tallies.values():
+            for reason, members in tally.kept.items():
+                kept[reason] = kept.get(reason, 0) + members.get(member, 0)
+        return {reason: rows for reason, rows in sorted(kept.items()) if rows}
+
 
 def run_freeze(context: CohortContext, epoch: int) -> ErasureResult:
     """Find every row the erasure will touch and freeze it durably. Writes to no source; safe to run again."""
@@ -71,15 +83,19 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
     final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
     for step in (*first, *anchors):
         tally = final.tallies.setdefault(step.index, Tally())
-        with context.connector(step.connection).writer(context.label, context.fence) as writer:
-            for chunk in freezer.chunks(step.index):
-                tally.add_frozen(chunk)
-                reach("verify.chunk")
-                vanished = _settle(context, writer, step, chunk)
-                if not step.delete:  # of a deleted step, all rows are to be gone
-                    tally.add_vanished(chunk, vanished)
+        _verify_step(context, freezer, step, tally)
         context.log([_complete(step, tally)])
     return final
+
+
+def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> None:
+    with context.connector(step.connection).writer(context.label, context.fence) as writer:
+        for chunk in freezer.chunks(step.index):
+            tally.add_frozen(chunk)
+            reach("verify.chunk")
+            vanished = _settle(context, writer, step, chunk)
+            if not step.delete:  # of a deleted step, all rows are to be gone
+                tally.add_vanished(chunk, vanished)
 
 
 def is_anchor(context: CohortContext, step: Step) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from habeas.core.errors import Fenced, HabeasError, Refused
 from habeas.durable.boundary import reach
 from habeas.execute.context import Member
+from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Freezer
 from habeas.execute.receipt import build_receipt
 from habeas.requests.attempt import Attempt
@@ -121,14 +123,9 @@ def _close_cohort(connection: Connection, attempt: Attempt, *, purge: bool) -> N
 def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
     progress, plan = attempt.progress, attempt.plan
     found = progress.access.found(member.index) if progress.access else 0
-    kept: dict[str, int] = {}
-    frozen = 0
-    for tally in progress.erasure.tallies.values() if progress.erasure else ():
-        frozen += tally.frozen.get(member.index, 0)
-        for reason, members in tally.kept.items():
-            if rows := members.get(member.index):
-                kept[reason] = kept.get(reason, 0) + rows
-    if frozen or kept:
+    erasure = progress.erasure or ErasureResult()
+    kept = erasure.kept_of(member.index)
+    if kept or erasure.frozen_of(member.index):
         outcome = Outcome.ERASED_WITH_KEPT if kept else Outcome.ERASED
     else:
         outcome = Outcome.DELIVERED if found or (plan.accesses and plan.not_searched) else Outcome.NOTHING_FOUND
@@ -136,10 +133,7 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
         "outcome": outcome,
         "kept": kept or None,
         "package": progress.access.packages.get(member.index) if progress.access else None,
-        "not_searched": [
-            {"address": each.address, "reason": each.reason, "detail": each.detail} for each in plan.not_searched
-        ]
-        or None,
+        "not_searched": msgspec.to_builtins(plan.not_searched) or None,
     }
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import tenacity
 
@@ -138,9 +139,9 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _retrying(attempt: Attempt, stage: StageOf, error: HabeasError) -> list[LogEntry]:
-    action = "access" if stage.stage is Stage.ACCESS else "erasure"
+    action: Literal["access", "erasure"] = "access" if stage.stage is Stage.ACCESS else "erasure"
     steps = [step for step in attempt.plan.steps if step.address == error.where] or list(attempt.plan.steps[:1])
-    return [LogEntry(step, action, "retrying", error.message) for step in steps]  # type: ignore[arg-type]
+    return [LogEntry(step, action, "retrying", error.message) for step in steps]
 
 
 def _drift(attempt: Attempt, error: SchemaChanged) -> None:
