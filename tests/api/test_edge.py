@@ -15,10 +15,14 @@ from pathlib import Path
 import httpx2
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from habeas.api.app import build_app
 from habeas.api.edge import Edge
 from habeas.core.errors import Unavailable
+from habeas.store.receipt_format import key_id_of
+from habeas.store.session import insert_new
+from habeas.store.tables import setting
 
 from .conftest import Api
 
@@ -113,6 +117,16 @@ def test_the_receipt_keys(shared_api: Api) -> None:
     [key] = shared_api.ok("GET", "/.well-known/habeas-receipt-keys.json", token=None)["keys"]
     assert key["algorithm"] == "Ed25519"
     assert len(bytes.fromhex(key["public_key"])) == 32
+
+
+def test_the_receipt_keys_of_all_machines(api: Api) -> None:
+    [own] = api.ok("GET", "/.well-known/habeas-receipt-keys.json", token=None)["keys"]
+    other = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    row = {"name": f"receipt_key:{key_id_of(other)}", "value": {"public_key": other.hex()}}
+    with api.installation.database.begin() as connection:
+        insert_new(connection, setting, [row | {"updated_at": api.clock.now()}])
+    keys = api.ok("GET", "/.well-known/habeas-receipt-keys.json", token=None)["keys"]
+    assert {each["public_key"] for each in keys} == {own["public_key"], other.hex()}
 
 
 INTAKE = ("POST /api/v1/privacy-request HTTP/1.1", "Content-Type: application/json", "Content-Length: 9000000")

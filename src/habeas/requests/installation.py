@@ -22,6 +22,7 @@ from habeas.requests.sources import Sources
 from habeas.spool.medium import Medium
 from habeas.spool.place import open_medium
 from habeas.store import plans, switches
+from habeas.store.app_key import check_app_key
 from habeas.store.secrets import Vault, open_vault
 from habeas.store.session import Database, default_url
 from habeas.store.wake import Waker
@@ -82,6 +83,8 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
     try:
         database.migrate()
         time = clock or SystemClock()
+        with database.begin() as connection:
+            check_app_key(connection, time, vault)
         _make_defaults(database, time, vault)
     except BaseException:
         database.close()

@@ -11,6 +11,7 @@ from habeas.api.access import GuardedRoute, Here
 from habeas.api.errors import problem
 from habeas.core.errors import HabeasError
 from habeas.store.receipt_format import keys_document
+from habeas.store.receipts import published_keys
 from habeas.store.tables import setting
 
 router = APIRouter(tags=["Open"], route_class=GuardedRoute)
@@ -29,5 +30,7 @@ def get_health(here: Here) -> dict[str, str] | Response:
 
 @router.get("/.well-known/habeas-receipt-keys.json")
 def get_receipt_keys(here: Here) -> dict[str, object]:
-    """The Ed25519 public keys that receipts of this installation are signed with."""
-    return keys_document(here.vault.public_keys())
+    """The Ed25519 public keys that receipts of this installation are or were signed with, on any of its machines."""
+    with here.database.read() as connection:
+        published = published_keys(connection)
+    return keys_document({**published, **here.vault.public_keys()})
