@@ -79,13 +79,7 @@ def preview(installation: Installation, dataset_keys: Sequence[str] | None = Non
     others that aren't among them, Refused where they can't be searched.
     """
     bound = installation.planner.describe().bound
-    known = {dataset.fides_key for _, dataset in bound}
-    for key in dataset_keys or ():
-        if key not in known:
-            raise NotFound(f"No dataset with id '{key}'")
-    wanted = known if dataset_keys is None else set(dataset_keys)
-    if not wanted:
-        raise NotFound("No datasets could be found", fix="add a dataset to a connection first")
+    wanted = _wanted({dataset.fides_key for _, dataset in bound}, dataset_keys)
     chosen = [(binding, dataset) for binding, dataset in bound if dataset.fides_key in wanted]
     _check_references([dataset for _, dataset in chosen], wanted)
     kinds = {field.identity for _, dataset in chosen for field in _fields(dataset) if field.identity}
@@ -95,6 +89,16 @@ def preview(installation: Installation, dataset_keys: Sequence[str] | None = Non
         {"collectionAddress": CollectionAddress.parse(step.address)._asdict(), "query": queries.get(step.address)}
         for step in plan.steps
     ]
+
+
+def _wanted(known: set[str], keys: Sequence[str] | None) -> set[str]:
+    for key in keys or ():
+        if key not in known:
+            raise NotFound(f"No dataset with id '{key}'")
+    wanted = known if keys is None else set(keys)
+    if not wanted:
+        raise NotFound("No datasets could be found", fix="add a dataset to a connection first")
+    return wanted
 
 
 def _given(identities: Given) -> list[Identity]:
@@ -159,11 +163,10 @@ def _fields(dataset: Dataset) -> Iterable[Any]:
 
 def _check_references(datasets: Sequence[Dataset], wanted: set[str]) -> None:
     for dataset in datasets:
-        for field in _fields(dataset):
-            for reference in field.references:
-                if reference.dataset not in wanted:
-                    raise NoTraversal(
-                        f"refers to dataset {reference.dataset}, which isn't among them",
-                        where=dataset.fides_key,
-                        fix="preview both together",
-                    )
+        named = {reference.dataset for field in _fields(dataset) for reference in field.references}
+        for missing in sorted(named - wanted):
+            raise NoTraversal(
+                f"refers to dataset {missing}, which isn't among them",
+                where=dataset.fides_key,
+                fix="preview both together",
+            )

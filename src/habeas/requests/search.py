@@ -214,13 +214,9 @@ def _decision(entry: Mapping[str, Any], status: str) -> dict[str, Any]:
 
 
 def _narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
-    completed = wanted.completed_lt or wanted.completed_gt
-    errored = wanted.errored_lt or wanted.errored_gt
-    if completed and errored:
-        raise BadQuery("Cannot specify both succeeded and failed query params.")
     statuses = {Status(each) for each in wanted.status}
-    if completed or errored:
-        ended = Status.COMPLETE if completed else Status.ERROR
+    ended = _ended(wanted)
+    if ended is not None:
         if statuses and ended not in statuses:
             return Wanted(ids=())
         statuses = {ended}
@@ -235,6 +231,17 @@ def _narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         after=_bounds(wanted, "gt"),
         before=_bounds(wanted, "lt"),
     )
+
+
+def _ended(wanted: RequestFilter) -> Status | None:
+    """The status that the bounds on ends imply."""
+    completed = wanted.completed_lt or wanted.completed_gt
+    errored = wanted.errored_lt or wanted.errored_gt
+    if completed and errored:
+        raise BadQuery("Cannot specify both succeeded and failed query params.")
+    if completed:
+        return Status.COMPLETE
+    return Status.ERROR if errored else None
 
 
 def _bounds(wanted: RequestFilter, side: str) -> tuple[tuple[str, datetime], ...]:
