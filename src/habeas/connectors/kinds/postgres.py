@@ -1,6 +1,6 @@
 """PostgreSQL, version 12 and later: its secrets and its sessions over the `sql` family.
 
-Sessions are kept for a next use, a few of them, each cleaned of temp tables. The driver is imported by the
+Sessions are kept for a next use, a few of them. The driver is imported by the
 first connection, not by a command that only lists kinds.
 """
 
@@ -123,7 +123,7 @@ class PostgresConnector(SqlConnector):
         except BaseException:
             session.connection.close()
             raise
-        self._give_back(session)
+        self._give_back(session, purpose)
 
     def _take(self, purpose: Purpose, label: str) -> PostgresSession:
         with self._lock:
@@ -167,9 +167,12 @@ class PostgresConnector(SqlConnector):
             "idle_in_transaction_session_timeout": f"{idle * 1000:.0f}",
         }
 
-    def _give_back(self, session: PostgresSession) -> None:
-        session.change("DISCARD TEMP")
-        session.configure({"application_name": "habeas"})
+    def _give_back(self, session: PostgresSession, purpose: Purpose) -> None:
+        if not session.is_idle():
+            session.connection.close()
+            return
+        if purpose == "write":
+            session.discard()
         with self._lock:
             if not self._closed and len(self._idle) < KEPT_SESSIONS:
                 self._idle.append(session)

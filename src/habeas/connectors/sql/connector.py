@@ -57,8 +57,7 @@ class SqlConnector(Connector):
         """Temp tables are made before the snapshot, the schema is checked inside it."""
         statements = self._statements(plan, segment)
         with self._session("read", label) as session:
-            for statement in statements.setup():
-                session.change(statement)
+            session.prepare(statements, statements.setup())
             session.begin_snapshot()
             try:
                 self._check_schema(session, plan, segment)

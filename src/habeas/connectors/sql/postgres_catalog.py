@@ -56,7 +56,7 @@ SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod),
 
 _TYPES_ONLY = """
 SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull,
-       n.nspname = current_schema()
+       n.nspname = current_schema(), c.oid
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN unnest(%(schemas)s::text[], %(names)s::text[]) AS w(schema, name)
     ON w.name = c.relname AND n.nspname = coalesce(w.schema, current_schema())
@@ -90,10 +90,7 @@ SELECT n.nspname, c.relname, 'foreign',
 """
 
 _IN_SCHEMA = "n.nspname = coalesce(%(schema)s, current_schema())"
-_IN_LIST = (
-    "EXISTS (SELECT 1 FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS w(schema, name) "
-    "WHERE w.name = c.relname AND n.nspname = coalesce(w.schema, current_schema()))"
-)
+_IN_LIST = "c.oid = ANY(%(oids)s::oid[])"
 
 _INDEXES = """
 SELECT i.indrelid, (SELECT array_agg(pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)
@@ -144,13 +141,14 @@ def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[
         return {}
     listed = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
     facts: dict[tuple[str, str], TableFacts] = defaultdict(TableFacts)
-    default = None
-    for schema, name, column, kind, not_null, is_default in session.fetch(_TYPES_ONLY, listed):
+    default, oids = None, set()
+    for schema, name, column, kind, not_null, is_default, oid in session.fetch(_TYPES_ONLY, listed):
+        oids.add(oid)
         found = facts[schema, name]
         if column is not None:
             found.columns.append(ColumnFact(column, kind, not_null))
         default = schema if is_default else default
-    for row in session.fetch(_KEYS.format(where=_IN_LIST), listed):
+    for row in session.fetch(_KEYS.format(where=_IN_LIST), {"oids": list(oids)}):
         facts[row[0], row[1]].keys.add(_key_fact(row))
     answers = {}
     for table in tables:

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import Buffer
+from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
@@ -28,6 +29,7 @@ from habeas.core.errors import (
 from habeas.core.values import decode_json
 
 LABEL = "PostgreSQL"
+_FILLED_AT_MOST = 20_000  # rows, over all uses of the same temp tables
 _MAX_NAME = 63  # of application_name, in bytes
 
 _BY_STATE: tuple[tuple[str, type[SourceError], str], ...] = (
@@ -141,6 +143,8 @@ class PostgresSession(Session):
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self.connection = connection
         self._cursors = 0
+        self._prepared: object = None
+        self._filled = 0
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Set session parameters, all in one statement."""
@@ -153,10 +157,10 @@ class PostgresSession(Session):
         """As the base says."""
         with our_errors(), self.connection.cursor() as cursor:
             cursor.execute(statement, parameters or {})
-            if cursor.description is None:
-                return max(cursor.rowcount, 0)
-            row = cursor.fetchone()
-            return int(row[0]) if row else 0
+            row = (cursor.rowcount,) if cursor.description is None else cursor.fetchone()
+        count = max(int(row[0]), 0) if row else 0
+        self._filled += count
+        return count
 
     def fetch(self, statement: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """As the base says."""
@@ -176,6 +180,29 @@ class PostgresSession(Session):
         with our_errors(), self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 copy.write_row(row)
+        self._filled += max(cursor.rowcount, 0)
+
+    def prepare(self, key: object, statements: Sequence[str]) -> None:
+        """Making them costs more than a small request's reading. A snapshot's rollback leaves them empty, so they
+        serve again, unless much was in them: rolled back rows still take room.
+        """
+        if self._prepared is key and self._filled < _FILLED_AT_MOST:
+            return
+        self.discard()
+        self.begin(writes=False)
+        for statement in statements:
+            self.change(statement)
+        self.commit()
+        self._prepared, self._filled = key, 0
+
+    def is_idle(self) -> bool:
+        """Whether the connection lives and is in no transaction."""
+        return not self.connection.closed and self.connection.info.transaction_status is TransactionStatus.IDLE
+
+    def discard(self) -> None:
+        """Drop all temp tables."""
+        self._prepared = None
+        self.change("DISCARD TEMP")
 
     def begin_snapshot(self) -> None:
         """Temp tables can be written to in a transaction that only reads."""

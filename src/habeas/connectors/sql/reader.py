@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
+from math import inf
 from typing import Any
 
 from msgspec import DecodeError
@@ -41,6 +42,7 @@ class SqlReader(Reader):
         self._judged: dict[int, int] = {}
         self._tested: dict[int, int] = {}  # link: the round in which its candidates last changed
         self._rows: dict[int, int] = {}  # step: rows put in, to tell when to analyse
+        self._members: tuple[float, float] = (inf, -inf)  # the smallest and the largest member seen
         self._unsettled: dict[int, tuple[str, ...]] = {}  # step: what makes its rows distinct
 
     def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
@@ -50,14 +52,16 @@ class SqlReader(Reader):
             by_kind.setdefault(value.kind, []).append(value)
         deferred = any(link.ownership == "shared" for link in step.links) and not step.people
         standing, mark = (HELD, DEFERRED) if deferred else (int(Standing.OWN), 0)
-        for seed in step.seeds:
-            self._tick += 1
-            rows = (
+        self._tick += 1
+        self._put(
+            step,
+            (
                 (member, standing, self._tick, mark, *key)
+                for seed in step.seeds
                 for batch in seed_batches(self._statements.dialect, step, seed, by_kind.get(seed.kind, []))
                 for key, member in self._confirmed(step, seed, batch)
-            )
-            self._put(step, rows)
+            ),
+        )
 
     def _confirmed(self, step: Step, seed: Seed, batch: SeedBatch) -> Iterator[tuple[Row, int]]:
         statement, numbered = self._statements.seed(step, seed)
@@ -106,10 +110,13 @@ class SqlReader(Reader):
     def _put(self, step: Step, rows: Iterable[Row]) -> None:
         names = self._statements.names[step.index]
         filling = self._statements.dialect.fill_found(names.found, names.keys)
-        count = self._fill(filling.statement, rows)
+        remaining = iter(rows)
+        head = list({(row[0], repr(row[4:])): row for row in islice(remaining, LANDING_ROWS)}.values())
+        count = self._fill(filling.statement, chain(head, remaining))
         if not count:
             return
-        self._unsettled[step.index] = filling.distinct
+        if step.index in self._changed or count > len(head):
+            self._unsettled[step.index] = filling.distinct
         self._note(step.index, count)
 
     def _settle(self) -> None:
@@ -124,6 +131,10 @@ class SqlReader(Reader):
         while batch := list(islice(remaining, LANDING_ROWS)):
             self._session.put(statement, batch)
             count += len(batch)
+            self._members = (
+                min(self._members[0], min(row[0] for row in batch)),
+                max(self._members[1], max(row[0] for row in batch)),
+            )
         return count
 
     def _note(self, index: int, count: int) -> None:
@@ -224,8 +235,8 @@ class SqlReader(Reader):
         if step.index not in self._changed:
             return
         names = self._statements.names[step.index]
-        ((low, high),) = self._session.fetch(reading.member_range(names))
-        statement = reading.read_rows(self._statements.dialect, names, columns, one_member=low == high)
+        one_member = self._members[0] == self._members[1]
+        statement = reading.read_rows(self._statements.dialect, names, columns, one_member=one_member)
         parsed = [
             position
             for position, name in enumerate(columns)
@@ -256,8 +267,8 @@ class SqlReader(Reader):
         if step.index not in self._changed:
             return
         number = 0
-        ((low, high),) = self._session.fetch(reading.member_range(self._statements.names[step.index]))
-        passes: tuple[reading.Owners, ...] = ("single", "joint") if low != high else ("sole",)
+        sole = self._members[0] == self._members[1]
+        passes: tuple[reading.Owners, ...] = ("sole",) if sole else ("single", "joint")
         for owners in passes:
             freezing = reading.read_to_freeze(self._statements, step, owners, new_only=new_only)
             dialect = self._statements.dialect

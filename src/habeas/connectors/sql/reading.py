@@ -30,11 +30,6 @@ def count_rows(names: Names) -> str:
     return f"SELECT m, s, COUNT(*) FROM {names.found} WHERE s < {HELD} GROUP BY m, s"
 
 
-def member_range(names: Names) -> str:
-    """The smallest and the largest member with a found row."""
-    return f"SELECT MIN(m), MAX(m) FROM {names.found}"
-
-
 def read_rows(dialect: Dialect, names: Names, columns: Sequence[str], *, one_member: bool) -> str:
     """Rows by member and key; one member's rows by key alone, which an index can give."""
     step = names.step

@@ -33,6 +33,10 @@ class Session(ABC):
         """Run a dialect's filling statement over rows, by the driver's bulk path."""
 
     @abstractmethod
+    def prepare(self, key: object, statements: Sequence[str]) -> None:
+        """Make temp tables outside a snapshot. Those of the same key may be there already, empty."""
+
+    @abstractmethod
     def begin_snapshot(self) -> None:
         """Begin a transaction that reads one moment and writes to temp tables only."""
 

@@ -149,6 +149,11 @@ class SqliteSession(Session):
             if own:
                 self._connection.execute("COMMIT")
 
+    def prepare(self, key: object, statements: Sequence[str]) -> None:
+        """As the base says; a session is never used twice."""
+        for statement in statements:
+            self.change(statement)
+
     def begin_snapshot(self) -> None:
         """The first read fixes the moment."""
         self.change("BEGIN")
