@@ -72,7 +72,10 @@ def run_access(
                 spooled[package].append(SpooledRows(step.index, frames))
         context.log([_complete(step, result) for step in shown])
 
-    Traversal(context.plan, context.connector, context.spool, seeds=context.seeds(), label=context.label).run(visit)
+    # A row that she owns together with another member of the cohort is hers to erase along with him, but not
+    # hers to read: an access judges as if she were alone.
+    alone = msgspec.structs.replace(context.plan, erases=False)
+    Traversal(alone, context.connector, context.spool, seeds=context.seeds(), label=context.label).run(visit)
     for rows in spooled:
         rows.sort(key=lambda each: each.step)
     return result, spooled
