@@ -3,7 +3,8 @@
 #   make demo     a small invented company, a person's request answered from end to end   (< 60 s cold, < 10 s again)
 #   make test     everything: style, types, import contracts, units, properties, real servers, kills
 #   make lint     ruff, mypy, import contracts only
-#   make bench-X  one claim of docs/benchmarks.md, X = the name of a file in bench/
+#   make bench    the claims of docs/benchmarks.md, each beside its reference (15 min); bench-quick: small sizes (2 min)
+#   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
 #   tests/quality 90 s · core, dataset, policy, plan, masking, spool, deliver 90 s · store, durable 90 s
@@ -17,7 +18,7 @@ WORKERS ?= auto
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format clean bench bench-quick
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,6 +53,22 @@ lint: $(VENV)/.test
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix src tests bench
 	$(BIN)/ruff format src tests bench
+
+bench: $(VENV)/.test
+	$(BIN)/python bench/start.py
+	$(BIN)/python bench/lone.py --rounds 200
+	$(BIN)/python bench/access.py --rows 100000 --rows 1000000
+	$(BIN)/python bench/erasure.py
+	$(BIN)/python bench/erasure.py --rows 1000000
+	$(BIN)/python bench/erasure.py --strategy hmac
+	$(BIN)/python bench/cohort.py
+
+bench-quick: $(VENV)/.test
+	$(BIN)/python bench/start.py
+	$(BIN)/python bench/lone.py --rounds 30
+	$(BIN)/python bench/access.py --rounds 3
+	$(BIN)/python bench/erasure.py --rounds 3
+	$(BIN)/python bench/cohort.py --people 2000
 
 bench-%: $(VENV)/.test bench/%.py
 	$(BIN)/python bench/$*.py
