@@ -19,7 +19,16 @@ from habeas.masking.sample import describe, mask_values
 from habeas.masking.secrets import derive_secret, secret_bytes
 from habeas.masking.strategies.aes_encrypt import nonce_of
 
-NAMES = ("aes_encrypt", "hash", "hmac", "null_rewrite", "preserve", "random_string_rewrite", "string_rewrite")
+NAMES = (
+    "aes_encrypt",
+    "hash",
+    "hmac",
+    "null_rewrite",
+    "preserve",
+    "random_string_rewrite",
+    "random_value_rewrite",
+    "string_rewrite",
+)
 CHOICES = {
     "null_rewrite": [{}],
     "string_rewrite": [
@@ -27,6 +36,7 @@ CHOICES = {
         {"rewrite_value": "", "format_preservation": {"suffix": "@example.com"}},
     ],
     "random_string_rewrite": [{}, {"length": 5, "format_preservation": {"suffix": "@example.com"}}],
+    "random_value_rewrite": [{}, {"kind": "decimal", "size": 9, "scale": 2}, {"kind": "uuid"}],
     "hash": [{}, {"algorithm": "SHA-512"}, {"algorithm": "SHA_256", "format_preservation": {"suffix": "é"}}],
     "hmac": [{}, {"algorithm": "SHA_512"}, {"format_preservation": {"suffix": "@example.com"}}],
     "aes_encrypt": [{}, {"mode": "GCM", "format_preservation": {"suffix": "="}}],
@@ -133,7 +143,7 @@ def test_expression_equals_python(choice: tuple[str, dict[str, object]], value: 
     configuration = chosen.configure(raw)
     expression = chosen.expression(configuration, "field", name)
     if expression is None:
-        assert name in ("aes_encrypt", "random_string_rewrite")
+        assert name in ("aes_encrypt", "random_string_rewrite", "random_value_rewrite")
         return
     secrets = {f"{name}.{key}": secret for key, secret in secrets_of(name, seed).items()}
     assert secret_names(expression) == set(secrets)
@@ -212,10 +222,11 @@ def test_every_strategy_is_found_and_documented() -> None:
 
 
 def test_fits() -> None:
-    assert [name for name in NAMES if strategy(name).fits(TypeFamily.INTEGER)] == ["null_rewrite", "preserve"]
+    whole = ["null_rewrite", "preserve", "random_value_rewrite"]
+    assert [name for name in NAMES if strategy(name).fits(TypeFamily.INTEGER)] == whole
     assert all(strategy(name).fits(TypeFamily.TEXT) for name in NAMES)
     assert [name for name in NAMES if strategy(name).keeps] == ["preserve"]
-    assert [name for name in NAMES if strategy(name).per_row] == ["random_string_rewrite"]
+    assert [name for name in NAMES if strategy(name).per_row] == ["random_string_rewrite", "random_value_rewrite"]
 
 
 def test_unknown_strategy_names_the_valid_ones() -> None:

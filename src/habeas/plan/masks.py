@@ -6,6 +6,7 @@ is refused. Columns that identify rows stay, or are refused, never broken. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -22,32 +23,12 @@ from habeas.plan.assemble import reference_columns
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node
 from habeas.plan.model import Caution, Kept, Mask, Standing, Step
+from habeas.plan.substitutes import CONSTANT, NULL, RANDOM_VALUE, constant_of, random_of
 from habeas.policy.model import Rule
 from habeas.policy.select import Selected
 
 DELETE = "delete"
-NULL, CONSTANT, RANDOM = "null_rewrite", "string_rewrite", "random_string_rewrite"
 KEY_FAMILIES = frozenset({TypeFamily.INTEGER, TypeFamily.UUID})  # keys that aren't personal data by themselves
-MIN_RANDOM = 6  # characters below which values random per row would meet often
-RANDOM_LENGTH = 30
-
-CONSTANTS: Mapping[TypeFamily, str | int | float | bool] = {
-    TypeFamily.INTEGER: 0,
-    TypeFamily.DECIMAL: 0,
-    TypeFamily.FLOAT: 0.0,
-    TypeFamily.TEXT: "",
-    TypeFamily.BOOLEAN: False,
-    TypeFamily.DATE: "1970-01-01",
-    TypeFamily.TIME: "00:00:00",
-    TypeFamily.TIMESTAMP: "1970-01-01 00:00:00",
-    TypeFamily.TIMESTAMP_TZ: "1970-01-01 00:00:00+00:00",
-    TypeFamily.INTERVAL: "PT0S",
-    TypeFamily.UUID: "00000000-0000-0000-0000-000000000000",
-    TypeFamily.BINARY: "",
-    TypeFamily.JSON: "{}",
-    TypeFamily.ARRAY: "{}",
-}
-"""What is written to a NOT NULL column that can't hold the policy's mask."""
 
 
 def choose_masks(draft: Draft) -> Draft:
@@ -141,7 +122,7 @@ class _Chooser:
         pointed = (each.key.target_columns for each in graph.pointing_at(node))
         self._pointed: frozenset[str] = frozenset().union(*pointed)
         self._unique: frozenset[str] = frozenset().union(*(table.uniques if table else ()))
-        self._checks = " ".join(table.checks) if table else ""
+        self._checks = table.checks if table else ()
         self.warnings: list[Caution] = []
 
     def step(self, erasures: tuple[Selected, ...], standing: Standing | None) -> tuple[Step, list[Refused]]:
@@ -153,10 +134,14 @@ class _Chooser:
         decided = [self._decide(each) for each in erasures]
         masks = tuple(each for each in decided if isinstance(each, Mask))
         if self._delete:  # masks are what happens to a row that can't be deleted
-            return msgspec.structs.replace(self._step, masks=masks, delete=True), []
+            return msgspec.structs.replace(self._step, masks=masks, delete=True, checks=self._named(masks)), []
         kept = tuple(each for each in decided if isinstance(each, Kept))
         problems = [each for each in decided if isinstance(each, Refused)]
-        return msgspec.structs.replace(self._step, masks=masks, kept=kept), problems
+        return msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks)), problems
+
+    def _named(self, masks: tuple[Mask, ...]) -> tuple[str, ...]:
+        """CHECKs that name a masked column."""
+        return tuple(check for check in self._checks if any(_names(check, mask.field) for mask in masks))
 
     def _decide(self, selected: Selected) -> Mask | Kept | Refused | None:
         node, path = self._node, selected.path
@@ -209,6 +194,7 @@ class _Chooser:
             fix = "target the columns it is computed from, and declare preserve on this field"
             message = "is computed by the store and can't be written"
             return Refused(message, cause="generated_column", where=target.where, fix=fix)
+        prepared = self._sized(target, prepared)
         expression = prepared.expression(target.selected.path)
         unfit = _unfit(target, prepared.strategy, expression)
         if unfit is None:
@@ -218,11 +204,20 @@ class _Chooser:
             if isinstance(substitute, Refused):
                 return substitute
             mask = substitute
-        if target.selected.path in self._checks and not isinstance(mask.expression, Null):
-            message = "a CHECK names this column; the store may refuse the masked value"
-            fix = "give the field a masking_strategy_override that the CHECK allows"
+        if any(_names(check, target.selected.path) for check in self._checks):
+            message = "a CHECK names this column; whether it takes the masked values is tried before the first write"
+            fix = "if it doesn't, give the field a masking_strategy_override that the CHECK allows"
             self.warnings.append(Caution(target.where, "check", message, fix))
         return mask
+
+    def _sized(self, target: _Target, prepared: _Prepared) -> _Prepared:
+        """A strategy that draws values of the column's type, with that type's limits."""
+        drawn = random_of(target.type) if prepared.strategy.name == RANDOM_VALUE else None
+        return prepared if drawn is None else self._prepare(drawn)
+
+
+def _names(check: str, column: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(column)}(?!\w)", check, re.IGNORECASE) is not None
 
 
 def _unfit(target: _Target, chosen: AnyStrategy, expression: Expression | None) -> str | None:
@@ -253,6 +248,7 @@ def _mask(
         length=None if isinstance(expression, Null) else length,
         substituted=substituted,
         per_row=chosen.per_row,
+        unique=target.unique,
     )
 
 
@@ -272,13 +268,12 @@ def _cut(expression: Expression | None, length: int | None) -> Expression | None
 
 def _substitute(target: _Target, unfit: str) -> Mask | Refused:
     """What the column's type takes where the policy's strategy doesn't fit."""
-    family, length = target.type.family, target.type.length
     if target.nullable:
         return _mask(target, StrategyChoice(NULL), strategy(NULL), Null(), unfit)
-    if target.unique and family is TypeFamily.TEXT and (length is None or length >= MIN_RANDOM):
-        choice = StrategyChoice(RANDOM, {"length": min(RANDOM_LENGTH, length or RANDOM_LENGTH)})
-        return _mask(target, choice, strategy(RANDOM), None, unfit)
-    constant = target.type.values[0] if target.type.values else CONSTANTS.get(family)
+    drawn = random_of(target.type) if target.unique else None
+    if drawn is not None:
+        return _mask(target, drawn, strategy(drawn.strategy), None, unfit)
+    constant = constant_of(target.type)
     if not target.unique and constant is not None:
         choice = StrategyChoice(CONSTANT, {"rewrite_value": constant})
         return _mask(target, choice, strategy(CONSTANT), Constant(constant), unfit)

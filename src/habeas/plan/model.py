@@ -127,6 +127,7 @@ class Mask(msgspec.Struct, frozen=True):
     length: int | None = None
     substituted: str | None = None
     per_row: bool = False  # the value is drawn per row key and needs a key
+    unique: bool = False  # the column takes part in a unique key: values drawn per row must differ from all others
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -155,6 +156,7 @@ class Step(msgspec.Struct, frozen=True):
     kept: tuple[Kept, ...] = ()
     delete: bool = False
     write_rank: int = 0  # lower is written first; steps that hold identity or reference fields come last
+    checks: tuple[str, ...] = ()  # the table's CHECKs that name a masked column, as the store spells them
 
     @property
     def writes(self) -> bool:
@@ -242,19 +244,13 @@ class Plan(msgspec.Struct, frozen=True):
         """Links from a step of this segment to a step of another: their values leave the store."""
         inside = set(segment.steps)
         return tuple(
-            link
-            for step in self.steps
-            if step.index not in inside
-            for link in step.links
-            if link.source in inside
+            link for step in self.steps if step.index not in inside for link in step.links if link.source in inside
         )
 
     def imports(self, segment: Segment) -> tuple[Link, ...]:
         """Links into this segment's steps from a step of another."""
         inside = set(segment.steps)
-        return tuple(
-            link for index in segment.steps for link in self.steps[index].links if link.source not in inside
-        )
+        return tuple(link for index in segment.steps for link in self.steps[index].links if link.source not in inside)
 
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
