@@ -64,6 +64,13 @@ def make_postgres(postgres_server: str, worker_name: str) -> Iterator[Callable[[
         yield lambda: databases.enter_context(fresh_database(postgres_server, worker_name))
 
 
+@pytest.fixture(scope="module")
+def make_postgres_of_module(postgres_server: str, worker_name: str) -> Iterator[Callable[[], str]]:
+    """The same for what lives as long as a module, such as a server's own database."""
+    with ExitStack() as databases:
+        yield lambda: databases.enter_context(fresh_database(postgres_server, worker_name))
+
+
 @pytest.fixture(scope="session")
 def postgres_url_of_session(postgres_server: str, worker_name: str) -> Iterator[str]:
     """One PostgreSQL database for all tests of this worker; who uses it makes a schema of its own."""

@@ -114,6 +114,62 @@ def test_retry_queues_anew_and_keeps_the_former_cohort(installation: Installatio
     assert retry(installation, [request_id], actor=CLIENT).failed
 
 
+def stop_half_way(installation: Installation, size: int, *, key: bytes | None = b"key") -> list[str]:
+    """Requests whose common erasure stopped after its first write; one more was canceled before."""
+    ids = [take(installation) for _ in range(size + 1)]
+    cancel(installation, [ids[-1]], actor=CLIENT)
+    now = installation.clock.now()
+    with installation.database.begin() as connection:
+        row = {"id": "coh_half", "created_at": now, "updated_at": now, "plan_digest": "0", "size": size + 1, "epoch": 1}
+        ended = {"stage": Stage.DONE, "finished_at": now, "sealed_data_key": key, "executor_id": "exe-gone"}
+        cohorts.insert(connection, row | ended)
+    half = {"status": Status.ERROR, "reason": Reason.INCOMPLETE, "reason_detail": {"problem": "x"}}
+    for member, request_id in enumerate(ids):
+        end = half if member < size else {}
+        put(installation, request_id, stage=Stage.DONE, cohort_id="coh_half", member=member, **end)
+        put(installation, request_id, finished_processing_at=START)
+    return ids
+
+
+def test_retry_of_a_half_done_erasure_goes_on_with_all_of_its_cohort(installation: Installation) -> None:
+    first, second, canceled = stop_half_way(installation, 2)
+    bulk = retry(installation, [first, second, canceled], actor=CLIENT)
+    assert [each["status"] for each in bulk.succeeded[:2]] == ["in_processing", "in_processing"]
+    for request_id in (first, second):
+        answer = read_request(installation, request_id)
+        assert (answer["status"], answer["stage"], answer["attempt"]) == ("in_processing", "mask", 1)
+        assert (answer["reason"], answer["reason_detail"], answer["finished_processing_at"]) == (None, None, None)
+    assert read_request(installation, canceled)["status"] == "canceled"
+    assert [each.data for each in bulk.failed] == [{"id": canceled}]
+    with installation.database.read() as connection:
+        left = cohorts.unfinished(connection, ["exe-any"])
+    assert [(each["id"], each["executor_id"], each["stage"]) for each in left] == [("coh_half", None, "mask")]
+
+
+def test_a_reopened_cohort_waits_while_execution_is_paused(installation: Installation) -> None:
+    (request_id, _) = stop_half_way(installation, 1)
+    pause_all(installation, actor=CLIENT)
+    assert not retry(installation, [request_id], actor=CLIENT).failed
+    with installation.database.read() as connection:
+        assert cohorts.unfinished(connection, ["exe-any"]) == cohorts.unfinished(connection) == []
+    resume_all(installation, actor=CLIENT)
+    with installation.database.read() as connection:
+        assert len(cohorts.unfinished(connection)) == 1
+
+
+def test_without_its_frozen_set_a_half_done_erasure_can_not_go_on(installation: Installation) -> None:
+    (request_id, _) = stop_half_way(installation, 1, key=None)
+    (failure,) = retry(installation, [request_id], actor=CLIENT).failed
+    assert "no longer kept" in failure.message
+    assert read_request(installation, request_id)["status"] == "error"
+
+
+def test_a_half_done_erasure_can_not_be_canceled(installation: Installation) -> None:
+    (request_id, _) = stop_half_way(installation, 1)
+    (failure,) = cancel(installation, [request_id], actor=CLIENT).failed
+    assert "masking has begun" in failure.message
+
+
 def test_a_move_loses_against_one_that_was_first(installation: Installation) -> None:
     request_id = take(installation)
     with installation.database.read() as connection:

@@ -11,11 +11,15 @@ from typing import ClassVar
 
 
 class HabeasError(Exception):
-    """Root of all our errors. `code` is one snake_case word, stable, for programs."""
+    """Root of all our errors. `code` is one snake_case word, stable, for programs.
+
+    `advice` is what a person can do where whoever raised knew no better `fix`.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    advice: ClassVar[str] = "retry"
 
     def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
         super().__init__(message)
@@ -80,6 +84,10 @@ class Unavailable(HabeasError):
     retryable = True
 
 
+class DatabaseAway(Unavailable):
+    """Our own database is locked or gone. What waits for it is still there when it comes back."""
+
+
 class SourceError(HabeasError):
     """A connected system failed. Subclasses say how; the message never repeats the driver's text."""
 
@@ -92,12 +100,14 @@ class SourceUnreachable(SourceError):
     """The system can't be reached or the link was lost."""
 
     code = "unreachable"
+    advice = "see that the system runs and can be reached, then retry"
 
 
 class SourceTimeout(SourceError):
     """A statement or lock ran into its time limit."""
 
     code = "timeout"
+    advice = "retry when the system is less busy, or see what holds the lock or which index is missing"
 
 
 class SourceDenied(SourceError):
@@ -105,6 +115,7 @@ class SourceDenied(SourceError):
 
     code = "denied"
     retryable = False
+    advice = "correct the credentials or grant the privilege, then retry"
 
 
 class SourceRejected(SourceError):
@@ -112,6 +123,7 @@ class SourceRejected(SourceError):
 
     code = "rejected"
     retryable = False
+    advice = "see which constraint or trigger refuses it, then retry"
 
 
 class SchemaChanged(SourceError):

@@ -52,6 +52,10 @@ class FrameBook(Protocol):
         """Frames whose name starts so, in order of name."""
         ...
 
+    def forget(self, prefix: str) -> None:
+        """Leave out frames whose name starts so: what wrote them begins anew."""
+        ...
+
 
 class LogSink(Protocol):
     """Where entries become visible, at once."""

@@ -49,6 +49,7 @@ def run_freeze(context: CohortContext, epoch: int) -> ErasureResult:
     """Find every row the erasure will touch and freeze it durably. Writes to no source; safe to run again."""
     result = ErasureResult()
     freezer = Freezer(context, epoch)
+    freezer.begin()
     _traverse(context, freezer.visit(result.tallies), seeded=True)
     return result
 
@@ -162,8 +163,16 @@ def _write_frames(context: CohortContext, step: Step, frames: Iterable[Frame]) -
     context.log([LogEntry(step, "erasure", "in_processing", "starting")])
     with context.connector(step.connection).writer(context.label, context.fence) as writer:
         for frame in frames:
-            _write(context, writer, step, read_chunk(context, frame))
+            chunk = read_chunk(context, frame)
+            if not (context.epoch > 1 and _is_written(context, writer, step, chunk)):
+                _write(context, writer, step, chunk)
             reach("mask.chunk")
+
+
+def _is_written(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> bool:
+    """Whether an earlier attempt wrote the chunk: it isn't written twice, since triggers would notice."""
+    seen = writer.verify(step, chunk, context.digest_key)
+    return not seen.untouched and not seen.changed
 
 
 def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> None:

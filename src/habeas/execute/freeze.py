@@ -97,6 +97,10 @@ class Freezer:
         """A traversal's visit that freezes each written step; counts go to `tallies`."""
         return VisitSteps(self, tallies, new_only)
 
+    def begin(self) -> None:
+        """Start the set: what a run under this epoch froze before is left out, whose rows may be others by now."""
+        self.context.frames.forget(self._prefix)
+
     def frames(self, step: int | None = None) -> list[Frame]:
         """Frames of the set so far, in order; of one step or of all."""
         return self.context.frames.list(self._prefix if step is None else f"{self._prefix}{step:05}-")

@@ -8,14 +8,16 @@ source is touched here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy.engine import Connection
 
 from habeas.connectors.base import Connector
 from habeas.core.address import CollectionAddress
-from habeas.core.errors import Fenced
+from habeas.core.errors import Fenced, HabeasError
 from habeas.durable.boundary import reach
 from habeas.execute.access import AccessResult
 from habeas.execute.context import CohortContext, LogEntry, Member
@@ -29,6 +31,12 @@ from habeas.store import cohorts, frames, logs
 from habeas.store import requests as store
 
 DIGEST_PURPOSE = "row-digest"
+
+
+class MembersLeft(HabeasError):
+    """Requests were canceled while the stage ran, so that it is to be run again without them."""
+
+    code = "members_left"
 
 
 class Progress(msgspec.Struct):
@@ -80,13 +88,32 @@ class Attempt:
             raise Fenced("another attempt owns the cohort", where=self.cohort_id)
 
     def advance(self, stage: Stage) -> None:
-        """Record the progress and the stage that comes now; raises Fenced where the epoch is lost."""
+        """Record the progress and the stage that comes now.
+
+        Raises Fenced where the epoch is lost, MembersLeft where what was frozen is also of requests that were
+        canceled meanwhile; nothing is recorded then.
+        """
         values = {"stage": stage, "progress": msgspec.to_builtins(self.progress, str_keys=True)}
         reach("stage.before")
         with self.installation.database.begin() as connection:
             if not cohorts.advance(connection, self.cohort_id, self.epoch, values, self.installation.clock.now()):
                 raise Fenced("another attempt owns the cohort", where=self.cohort_id)
+            if stage is Stage.MASK and self._present(connection) != {row["member"] for row in self.rows}:
+                # From here on nobody can leave; whoever did is not to be masked.
+                raise MembersLeft("members were canceled meanwhile", where=self.cohort_id)
         reach("stage.after")
+
+    def let_go(self) -> None:
+        """Go on without the members that were canceled meanwhile."""
+        with self.installation.database.read() as connection:
+            present = self._present(connection)
+        if len(present) < len(self.rows):
+            self.rows = [row for row in self.rows if row["member"] in present]
+            members = tuple(each for each in self.context.members if each.index in present)
+            self.context = replace(self.context, members=members)
+
+    def _present(self, connection: Connection) -> set[int]:
+        return store.members_at(connection, self.cohort_id, Status.IN_PROCESSING)
 
     def log(self, entries: Sequence[LogEntry]) -> None:
         """Write log entries in one statement, visible at once."""
@@ -141,6 +168,17 @@ class _Book:
     def list(self, prefix: str) -> list[Frame]:
         """Frames whose name starts so, in order of name."""
         return [frame for name, frame in sorted(self._all().items()) if name.startswith(prefix)]
+
+    def forget(self, prefix: str) -> None:
+        """Leave out frames whose name starts so."""
+        attempt, known = self._attempt, self._all()
+        names = [name for name in known if name.startswith(prefix)]
+        if not names:
+            return
+        with attempt.installation.database.begin() as connection:
+            frames.drop(connection, attempt.cohort_id, prefix)
+        for name in names:
+            attempt.spool.drop(known.pop(name))
 
     def _all(self) -> dict[str, Frame]:
         if self._known is None:

@@ -18,7 +18,7 @@ from habeas.execute.context import Member
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Freezer
 from habeas.execute.receipt import build_receipt
-from habeas.requests.attempt import Attempt
+from habeas.requests.attempt import Attempt, MembersLeft
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
 from habeas.requests.sealing import identity_index
 from habeas.store import cohorts, frames, ledger
@@ -52,7 +52,10 @@ def keep_ledger(attempt: Attempt) -> None:
 
 
 def complete(attempt: Attempt) -> None:
-    """End the cohort well: receipts under a signed head, requests complete, the spool's key destroyed."""
+    """End the cohort well: receipts under a signed head, requests complete, the spool's key destroyed.
+
+    Raises MembersLeft where requests were canceled meanwhile; then nothing has ended.
+    """
     installation, now = attempt.installation, attempt.installation.clock.now()
     endings = {member.index: _ending(attempt, member) for member in attempt.context.members}
     receipts = [
@@ -62,10 +65,11 @@ def complete(attempt: Attempt) -> None:
     reach("end.before")
     with installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=True)
+        rows = [_finished(attempt, row, endings[row["member"]]) for row in attempt.rows]
+        if store.finish_members(connection, attempt.cohort_id, rows, now) != len(rows):
+            raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
         if receipts:
             append_receipts(connection, installation.clock, installation.vault, attempt.cohort_id, receipts)
-        rows = [_finished(attempt, row, endings[row["member"]]) for row in attempt.rows]
-        store.finish_members(connection, attempt.cohort_id, rows, now)
         if attempt.progress.freeze_epoch is not None:
             frames.drop(connection, attempt.cohort_id)
     reach("end.after")
@@ -75,7 +79,7 @@ def complete(attempt: Attempt) -> None:
 
 def fail(attempt: Attempt, error: HabeasError, reason: Reason) -> None:
     """End the cohort in error. What was written stays recorded, so that a retry repeats nothing done."""
-    detail = {"address": error.where or "", "problem": error.message, "fix": error.fix or "", "code": error.code}
+    detail = {"address": error.where or "", "problem": error.message, "fix": error.fix or error.advice, "code": error.code}
     if isinstance(error, Refused):
         detail["code"] = error.cause
     values: dict[str, Any] = {"reason": reason, "reason_detail": detail, "outcome": None}

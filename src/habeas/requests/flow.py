@@ -16,7 +16,7 @@ from typing import Literal
 
 import tenacity
 
-from habeas.core.errors import Fenced, HabeasError, Incomplete, Refused, SchemaChanged
+from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Incomplete, Refused, SchemaChanged
 from habeas.core.log import get_logger
 from habeas.deliver.base import DeliveryFailed
 from habeas.durable.boundary import reach
@@ -25,7 +25,7 @@ from habeas.execute.access import run_access
 from habeas.execute.context import LogEntry
 from habeas.execute.erasure import run_freeze, run_mask, run_verify
 from habeas.plan.model import Plan
-from habeas.requests.attempt import Attempt, begin_attempt
+from habeas.requests.attempt import Attempt, MembersLeft, begin_attempt
 from habeas.requests.ending import complete, fail, keep_ledger, requeue
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage
@@ -84,8 +84,8 @@ def cohort_workflow(installation: Installation, executor_id: str) -> Workflow:
             return  # it ended before
         try:
             _run_stages(steps, attempt)
-        except Fenced:
-            raise
+        except (Fenced, DatabaseAway):
+            raise  # of our own database: no verdict on the requests, the sweep goes on with them
         except SchemaChanged as error:
             _drift(attempt, error)
         except HabeasError as error:
@@ -106,13 +106,26 @@ def _run_stages(steps: Steps, attempt: Attempt) -> None:
 
 
 def _run_stage(attempt: Attempt, stage: StageOf, following: StageOf | None) -> str:
-    if not stage.ended(attempt):
+    while not stage.ended(attempt):
         _with_retries(attempt, stage)
         if following is not None:
-            attempt.advance(following.stage)
+            _passed(attempt, lambda: attempt.advance(following.stage))
     if following is None:  # the end records the last stage, in one transaction with the requests
-        complete(attempt)
+        while not _passed(attempt, lambda: complete(attempt)):
+            continue
     return stage.stage.value
+
+
+def _passed(attempt: Attempt, record: Callable[[], None]) -> bool:
+    """Record that a stage ended, unless members left: then go on without them, and what was frozen counts no more."""
+    try:
+        record()
+    except MembersLeft:
+        attempt.let_go()
+        if attempt.progress.freeze_epoch is not None and not attempt.progress.verified:
+            attempt.progress.erasure, attempt.progress.freeze_epoch, attempt.progress.wrote = None, None, False
+        return False
+    return True
 
 
 def _with_retries(attempt: Attempt, stage: StageOf) -> None:
@@ -147,7 +160,8 @@ def _retrying(attempt: Attempt, stage: StageOf, error: HabeasError) -> list[LogE
 def _drift(attempt: Attempt, error: SchemaChanged) -> None:
     for connection in {step.connection for step in attempt.plan.steps}:
         attempt.installation.sources.forget_schemas(connection)
-    if attempt.progress.wrote:
+    if attempt.progress.wrote:  # what was frozen belongs to the plan that froze it
+        error.fix = "bring the table's columns and keys back as they were, then retry"
         fail(attempt, error, Reason.INCOMPLETE)
     elif any(row["attempt"] >= REPLANS for row in attempt.rows):
         problem = Refused("the schema keeps changing", cause="drift", where=error.where, fix="retry when it is stable")

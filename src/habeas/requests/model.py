@@ -76,7 +76,7 @@ STATUS_MOVES: dict[Status, frozenset[Status]] = {
     ),
     Status.REQUIRES_INPUT: frozenset({Status.PENDING, Status.CANCELED, Status.DENIED, Status.ERROR}),
     Status.PAUSED: frozenset({Status.PENDING, Status.IN_PROCESSING, Status.CANCELED, Status.ERROR}),
-    Status.ERROR: frozenset({Status.PENDING, Status.CANCELED}),
+    Status.ERROR: frozenset({Status.PENDING, Status.IN_PROCESSING, Status.CANCELED}),  # half an erasure goes on
     Status.COMPLETE: frozenset(),
     Status.DENIED: frozenset(),
     Status.CANCELED: frozenset(),
@@ -84,12 +84,13 @@ STATUS_MOVES: dict[Status, frozenset[Status]] = {
 
 _ORDER = list(Stage)
 
-# A request moves forward, over stages its policy doesn't need; retry goes back to the queue.
+# A request moves forward, over stages its policy doesn't need. Retry goes back to the queue, or, with an erasure
+# that stopped half-way, to masking what it froze.
 STAGE_MOVES: dict[Stage, frozenset[Stage]] = {
     stage: frozenset(_ORDER[position + 1 :])
     | (frozenset({Stage.QUEUED}) if Stage.QUEUED in _ORDER[: position + 1] and stage is not Stage.DONE else frozenset())
     for position, stage in enumerate(_ORDER)
-} | {Stage.DONE: frozenset({Stage.QUEUED, Stage.POST_WEBHOOKS})}  # retry of an ended request that isn't complete
+} | {Stage.DONE: frozenset({Stage.QUEUED, Stage.MASK, Stage.POST_WEBHOOKS})}  # retry of one that isn't complete
 
 FINAL = frozenset(status for status, moves in STATUS_MOVES.items() if not moves)
 

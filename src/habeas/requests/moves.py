@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from habeas.core.errors import Conflict
-from habeas.requests.model import Stage, Status, check_stage, check_status
+from habeas.requests.model import Reason, Stage, Status, check_stage, check_status
+from habeas.store import cohorts
 from habeas.store import requests as store
 
 RUNS = (Stage.ACCESS, Stage.DELIVER, Stage.FREEZE, Stage.MASK, Stage.VERIFY, Stage.RECEIPT)
@@ -54,6 +55,26 @@ def move_cohort(
     return store.move_members(
         connection, cohort_id, expected, {"status": new[0], "stage": new[1], "updated_at": now, **values}
     )
+
+
+def go_on(connection: Connection, row: Mapping[str, Any], now: datetime) -> int:
+    """Let the cohort of an incomplete erasure go on with what it froze; how many requests go on with it.
+
+    All its incomplete members do: their rows are frozen together, and once masked no new plan would find
+    them. Raises Conflict where the frozen set is gone.
+    """
+    if row["cohort_id"] is None or not cohorts.reopen(connection, row["cohort_id"], Stage.MASK, now):
+        raise Conflict(
+            "can't go on: what was frozen for it is no longer kept",
+            where=row["id"],
+            fix="submit a new request, which finds what can still be found",
+        )
+    check_status(Status.ERROR, Status.IN_PROCESSING)
+    check_stage(Stage.DONE, Stage.MASK)
+    values = {"status": Status.IN_PROCESSING, "stage": Stage.MASK, "updated_at": now, "attempt": store.next_attempt()}
+    undone = dict.fromkeys(("reason", "reason_detail", "finished_processing_at"))
+    expected = {"status": Status.ERROR, "reason": Reason.INCOMPLETE}
+    return store.move_members(connection, row["cohort_id"], expected, values | undone)
 
 
 def requeue_values(row: Mapping[str, Any]) -> dict[str, Any]:

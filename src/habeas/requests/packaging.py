@@ -53,9 +53,11 @@ def deliver_packages(
     attempt: Attempt, places: Sequence[Place], spooled: Sequence[Sequence[SpooledRows]]
 ) -> dict[int, list[dict[str, Any]]]:
     """Write and publish the packages of all members, a place after the other; by member, what to keep about each.
+    Whoever was canceled meanwhile gets none.
 
     `spooled` has the rows of each place. Raises DeliveryFailed where a destination didn't take one.
     """
+    attempt.let_go()
     members = [
         PackageMember(each.request_id, each.encryption_key, attempt.plan.not_searched, attempt.plan.kinds, each.index)
         for each in attempt.context.members

@@ -17,8 +17,8 @@ from habeas.requests.answer import item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
-from habeas.requests.model import FINAL, Stage, Status
-from habeas.requests.moves import BEFORE_MASKING, move, requeue_values
+from habeas.requests.model import FINAL, Reason, Stage, Status
+from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
 from habeas.store import audit, cohorts, switches
 from habeas.store import requests as store
 
@@ -60,7 +60,7 @@ def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reas
 
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         running = row["status"] == Status.IN_PROCESSING
-        if running and not _may_leave(connection, row):
+        if row["reason"] == Reason.INCOMPLETE or (running and not _may_leave(connection, row)):
             raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
         values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
         move(connection, row, Status.CANCELED, Stage.DONE, now, **values)
@@ -73,12 +73,20 @@ def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reas
 def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bulk:
     """Put requests that ended in error, or wait for somebody, back into the queue, to be planned anew.
 
-    What was done stays done: the former cohort is kept with the request.
+    An erasure that stopped after its first write goes on instead, with the rows it froze and with all requests
+    of its cohort that stopped there too. What was done stays done.
     """
+    going_on: set[str] = set()
 
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        if row["cohort_id"] in going_on and row["status"] != Status.CANCELED:
+            return  # it went on with another request of this call
         if row["status"] not in (Status.ERROR, Status.REQUIRES_INPUT):
             raise Conflict(f"can't be retried: it is {row['status']}, not error or requires_input", where=row["id"])
+        if row["reason"] == Reason.INCOMPLETE:
+            go_on(connection, row, now)
+            going_on.add(row["cohort_id"])
+            return
         move(connection, row, Status.PENDING, Stage.QUEUED, now, **requeue_values(row))
 
     return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True)

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from habeas.store import switches
 from habeas.store.tables import cohort, executor
 
 _AT_ONCE = 1000  # ids in one statement
@@ -46,6 +47,16 @@ def present_epoch(connection: Connection, cohort_id: str) -> int | None:
     return connection.execute(sa.select(cohort.c.epoch).where(cohort.c.id == cohort_id)).scalar_one_or_none()
 
 
+def reopen(connection: Connection, cohort_id: str, stage: str, now: datetime) -> bool:
+    """Let an ended cohort go on at a stage, under its next epoch, by whoever takes it; False where it hasn't
+    ended, or the key of what it froze is destroyed.
+    """
+    ended = (cohort.c.id == cohort_id, cohort.c.finished_at.is_not(None), cohort.c.sealed_data_key.is_not(None))
+    opened = sa.update(cohort).where(*ended)
+    values = {"finished_at": None, "executor_id": None, "stage": stage, "updated_at": now}
+    return connection.execute(opened.values(**values)).rowcount == 1
+
+
 def stages_of(connection: Connection, cohort_ids: Collection[str], *, lock: bool = False) -> dict[str, str]:
     """The present stages, by id. `lock`: no attempt moves on until the caller's transaction ends."""
     found = sa.select(cohort.c.id, cohort.c.stage).where(cohort.c.id.in_(cohort_ids))
@@ -63,13 +74,15 @@ def unfinished(
 ) -> list[dict[str, Any]]:
     """Cohorts that have not ended, oldest first: of these executors, or of all.
 
-    `orphans`: also those of executors that aren't listed (any more); only where executors are listed at all.
+    Those that were reopened are nobody's: they are among them, unless execution is paused. `orphans`: also
+    those of executors that aren't listed (any more); only where executors are listed at all.
     """
     found = sa.select(cohort.c.id, cohort.c.epoch, cohort.c.executor_id, cohort.c.stage, cohort.c.updated_at).where(
-        cohort.c.finished_at.is_(None)
+        cohort.c.finished_at.is_(None),
+        sa.or_(cohort.c.executor_id.is_not(None), switches.is_off_clause(switches.PAUSED)),
     )
     if executor_ids is not None:
-        theirs = cohort.c.executor_id.in_(executor_ids)
+        theirs = sa.or_(cohort.c.executor_id.in_(executor_ids), cohort.c.executor_id.is_(None))
         listed = sa.exists().where(executor.c.id == cohort.c.executor_id)
         found = found.where(sa.or_(theirs, sa.not_(listed)) if orphans else theirs)
     ordered = found.order_by(cohort.c.created_at, cohort.c.id)

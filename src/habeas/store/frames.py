@@ -73,6 +73,7 @@ def list_frames(connection: Connection, cohort_id: str, prefix: str = "") -> lis
     return sorted(StoredFrame(*row) for row in connection.execute(found))
 
 
-def drop(connection: Connection, cohort_id: str) -> None:
-    """Forget all frames of a cohort; safe to call again."""
-    connection.execute(sa.delete(frame).where(frame.c.cohort_id == cohort_id))
+def drop(connection: Connection, cohort_id: str, prefix: str = "") -> None:
+    """Forget the cohort's frames whose name starts with `prefix`; safe to call again."""
+    named = sa.func.substr(frame.c.name, 1, len(prefix)) == prefix
+    connection.execute(sa.delete(frame).where(frame.c.cohort_id == cohort_id, *([named] if prefix else [])))

@@ -71,12 +71,17 @@ def move_members(connection: Connection, cohort_id: str, expected: Row, values: 
     return done.rowcount
 
 
-def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], now: datetime) -> None:
+def next_attempt() -> sa.ColumnElement[int]:
+    """A value for `attempt`: one more than the row has."""
+    return request.c.attempt + 1
+
+
+def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], now: datetime) -> int:
     """End members of a cohort, each with its own result: `id`, `status`, `stage`, `outcome`, `kept`, `package`,
-    `not_searched`. One statement, many rows; members that left the cohort are passed over.
+    `not_searched`. One statement, many rows; members that left the cohort are passed over. How many ended.
     """
     if not rows:
-        return
+        return 0
     columns = ("status", "stage", "outcome", "kept", "package", "not_searched")
     values = {name: sa.bindparam(f"new_{name}", type_=request.c[name].type) for name in columns}
     finished = (
@@ -86,13 +91,19 @@ def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], 
         .values(**values, finished_processing_at=now, updated_at=now, reason=None, reason_detail=None)
     )
     parameters = [{"request_id": row["id"], **{f"new_{name}": row[name] for name in columns}} for row in rows]
-    connection.execute(finished, parameters)
+    return connection.execute(finished, parameters).rowcount
 
 
 def members_of(connection: Connection, cohort_id: str) -> list[dict[str, Any]]:
     """All rows of a cohort in order of member, also of those that left it."""
     found = sa.select(request).where(request.c.cohort_id == cohort_id).order_by(request.c.member)
     return [row._asdict() for row in connection.execute(found)]
+
+
+def members_at(connection: Connection, cohort_id: str, status: str) -> set[int]:
+    """Numbers of a cohort's members that have this status."""
+    found = sa.select(request.c.member).where(request.c.cohort_id == cohort_id, request.c.status == status)
+    return set(connection.execute(found).scalars())
 
 
 def find_answer(connection: Connection, client_id: str, key: str) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from habeas.core.errors import BadInput, Conflict, HabeasError, Unavailable
+from habeas.core.errors import BadInput, Conflict, DatabaseAway, HabeasError, Unavailable
 from habeas.store.migrate import upgrade
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -289,7 +289,7 @@ def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
 def _translated(error: exc.SQLAlchemyError) -> HabeasError:
     """Our error for a driver's, without its text, which can hold values of rows."""
     if isinstance(error, exc.TimeoutError):
-        return Unavailable("all connections are in use", where="database", fix="try again")
+        return DatabaseAway("all connections are in use", where="database", fix="try again")
     if isinstance(error, exc.IntegrityError):
         return Conflict(
             "a value that must be unique exists already, or something named does not exist", where="database"
@@ -322,9 +322,9 @@ def _code(error: exc.DBAPIError) -> str | None:
     return None
 
 
-def _unavailable(problem: str, waited: float | None = None) -> Unavailable:
+def _unavailable(problem: str, waited: float | None = None) -> DatabaseAway:
     after = f", after {waited:g} s" if waited is not None else ""
-    return Unavailable(f"is {problem}{after}", where="database", fix="nothing was written; try again")
+    return DatabaseAway(f"is {problem}{after}", where="database", fix="nothing was written; try again")
 
 
 def _bad_url() -> BadInput:

@@ -7,7 +7,7 @@ else's are judged again whenever the rows they depend on have grown.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from math import inf
 from typing import Any
@@ -17,7 +17,7 @@ from msgspec import DecodeError
 from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue
 from habeas.connectors.sql import reading
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
-from habeas.connectors.sql.session import Row, Session
+from habeas.connectors.sql.session import Row, Session, at
 from habeas.connectors.sql.statements import HELD, SegmentStatements
 from habeas.core.schema import TypeFamily
 from habeas.core.values import decode_json
@@ -66,11 +66,12 @@ class SqlReader(Reader):
     def _confirmed(self, step: Step, seed: Seed, batch: SeedBatch) -> Iterator[tuple[Row, int]]:
         statement, numbered = self._statements.seed(step, seed)
         width = len(self._statements.names[step.index].keys)
-        for rows in self._session.stream(statement, {"values": batch.bound}):
-            for row in rows:
-                number = row[width + 1] if numbered else None
-                for member in batch.members(row[width], number):
-                    yield row[:width], member
+        with at(step):
+            for rows in self._session.stream(statement, {"values": batch.bound}):
+                for row in rows:
+                    number = row[width + 1] if numbered else None
+                    for member in batch.members(row[width], number):
+                        yield row[:width], member
 
     def land(self, link: Link, landings: Iterable[Landing]) -> None:
         """Values that the column's type can't hold are dropped: no row matches them."""
@@ -154,13 +155,17 @@ class SqlReader(Reader):
         self._settle()
         total = 0
         while True:
-            changed = sum(self._follow(link) for link in self._statements.links)
-            changed += sum(self._judge(link) for link in self._statements.links)
+            changed = sum(self._at_target(self._follow, link) for link in self._statements.links)
+            changed += sum(self._at_target(self._judge, link) for link in self._statements.links)
             if not changed:
                 changed = self._release()
             if not changed:
                 return total
             total += changed
+
+    def _at_target(self, act: Callable[[Link], int], link: Link) -> int:
+        with at(self._statements.step_of(link)):
+            return act(link)
 
     def _follow(self, link: Link) -> int:
         inside = link.source in self._statements.inside
@@ -226,7 +231,8 @@ class SqlReader(Reader):
         self._settle()
         if step.index not in self._changed:
             return {}
-        found = self._session.fetch(reading.count_rows(self._statements.names[step.index]))
+        with at(step):
+            found = self._session.fetch(reading.count_rows(self._statements.names[step.index]))
         return {(member, Standing(standing)): rows for member, standing, rows in found}
 
     def rows(self, step: Step, columns: Sequence[str]) -> Iterator[RowBatch]:
@@ -242,11 +248,12 @@ class SqlReader(Reader):
             for position, name in enumerate(columns)
             if self._statements.dialect.json_is_text and step.column(name).type.family is TypeFamily.JSON
         ]
-        for batch in self._session.stream(statement):
-            rows = [row[2:] for row in batch]
-            if parsed:
-                rows = [_parse(row, parsed) for row in rows]
-            yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
+        with at(step):
+            for batch in self._session.stream(statement):
+                rows = [row[2:] for row in batch]
+                if parsed:
+                    rows = [_parse(row, parsed) for row in rows]
+                yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
 
     def departures(self, link: Link) -> Iterator[list[Landing]]:
         """NULL in a value leaves no landing: it matches nothing."""
@@ -270,15 +277,22 @@ class SqlReader(Reader):
         sole = self._members[0] == self._members[1]
         passes: tuple[reading.Owners, ...] = ("sole",) if sole else ("single", "joint")
         for owners in passes:
-            freezing = reading.read_to_freeze(self._statements, step, owners, new_only=new_only)
-            dialect = self._statements.dialect
-            parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **freezing.constants}
-            if freezing.ingredients:
-                parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
-            rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
-            while batch := list(islice(rows, CHUNK_ROWS)):
-                yield _chunk(step, number, batch, freezing.valued, owners == "joint")
-                number += 1
+            with at(step):
+                for batch in self._freezing(step, owners, digest_key, secrets, new_only):
+                    yield _chunk(step, number, *batch, owners == "joint")
+                    number += 1
+
+    def _freezing(
+        self, step: Step, owners: reading.Owners, digest_key: bytes, secrets: Secrets, new_only: bool
+    ) -> Iterator[tuple[list[Row], tuple[int, ...]]]:
+        freezing = reading.read_to_freeze(self._statements, step, owners, new_only=new_only)
+        dialect = self._statements.dialect
+        parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **freezing.constants}
+        if freezing.ingredients:
+            parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
+        rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
+        while batch := list(islice(rows, CHUNK_ROWS)):
+            yield batch, freezing.valued
 
 
 def _parse(row: Row, positions: Sequence[int]) -> Row:

@@ -6,13 +6,13 @@ its own WHERE. So nothing is ever masked twice. Values never appear in a stateme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from habeas.connectors.base import Fence, FrozenChunk, Verified, Writer
 from habeas.connectors.sql.dialect import Dialect
-from habeas.connectors.sql.session import Row, Session
+from habeas.connectors.sql.session import Row, Session, at
 from habeas.connectors.sql.writing import CHANGED, UNTOUCHED, VANISHED, StepWrites
 from habeas.plan.model import Step
 
@@ -34,7 +34,7 @@ class SqlWriter(Writer):
             return 0
         writes = self._of(step)
         by_keys = writes.mask_by_keys()
-        with self._transaction():
+        with at(step), self._transaction():
             if by_keys is not None:
                 return self._session.change(by_keys.statement, {**by_keys.constants, **self._keys(chunk)})
             self._fill(writes, chunk, digests=False)
@@ -46,7 +46,7 @@ class SqlWriter(Writer):
         if not len(chunk):
             return 0
         writes = self._of(step)
-        with self._transaction():
+        with at(step), self._transaction():
             self._fill(writes, chunk, digests=True)
             parameters = {**self._dialect.digest_parameters(digest_key), **_bounds(chunk)}
             return self._session.change(writes.delete(), parameters)
@@ -54,18 +54,19 @@ class SqlWriter(Writer):
     def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:
         """By one join; NULL counts as masked, since NULL stays NULL. Constants are counted first."""
         found: dict[int, list[int]] = {VANISHED: [], UNTOUCHED: [], CHANGED: []}
-        if len(chunk) and not self._is_all_masked(step, chunk):
-            writes = self._of(step)
-            with self._transaction(writes=False):
-                self._fill(writes, chunk, digests=True)
-                verify = writes.verify()
-                parameters: Mapping[str, Any] = {
-                    **verify.constants,
-                    **self._dialect.digest_parameters(digest_key),
-                }
-                for position, state in self._session.fetch(verify.statement, parameters):
+        with at(step):
+            if len(chunk) and not self._is_all_masked(step, chunk):
+                for position, state in self._states(step, chunk, digest_key):
                     found[state].append(position)
         return Verified(found[VANISHED], found[UNTOUCHED], found[CHANGED])
+
+    def _states(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Sequence[Row]:
+        writes = self._of(step)
+        with self._transaction(writes=False):
+            self._fill(writes, chunk, digests=True)
+            verify = writes.verify()
+            parameters = {**verify.constants, **self._dialect.digest_parameters(digest_key)}
+            return self._session.fetch(verify.statement, parameters)
 
     def _is_all_masked(self, step: Step, chunk: FrozenChunk) -> bool:
         counting = self._of(step).count_masked()
