@@ -75,7 +75,8 @@ class TableName(msgspec.Struct, frozen=True, order=True):
 class TableSchema(msgspec.Struct, frozen=True):
     """One live table. `uniques` are unique keys whose columns are all NOT NULL or not (see columns).
 
-    `indexes` holds the leading column names of each plain (non-partial) index, the primary key's and
+    `unique_parts` are columns of unique indexes that are no keys, being partial or over expressions.
+    `checks` are conditions of CHECKs in the store's own spelling. `indexes` holds the leading column names of each plain (non-partial) index, the primary key's and
     unique keys' included; an expression in an index appears as its text. `fingerprint` covers names,
     types, nullability, keys and foreign keys, and is what a plan is pinned to.
     """
@@ -93,6 +94,7 @@ class TableSchema(msgspec.Struct, frozen=True):
     writable: bool = True  # the credentials may UPDATE it
     deletable: bool = True  # the credentials may DELETE from it
     fingerprint: str = ""
+    unique_parts: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnSchema | None:
         """The column of that exact name, or None."""
@@ -105,9 +107,13 @@ class TableSchema(msgspec.Struct, frozen=True):
 
 
 class StoreSchema(msgspec.Struct, frozen=True):
-    """All introspected tables of one connection, in order of name."""
+    """All introspected tables of one connection, in order of name.
+
+    `documents` are the families of columns inside which the store can look for values.
+    """
 
     tables: tuple[TableSchema, ...]
+    documents: tuple[TypeFamily, ...] = ()
 
     def by_name(self) -> Mapping[TableName, TableSchema]:
         """Tables by their name."""

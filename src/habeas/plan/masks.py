@@ -121,7 +121,7 @@ class _Chooser:
         self._foreign: frozenset[str] = frozenset().union(*own)
         pointed = (each.key.target_columns for each in graph.pointing_at(node))
         self._pointed: frozenset[str] = frozenset().union(*pointed)
-        self._unique: frozenset[str] = frozenset().union(*(table.uniques if table else ()))
+        self._unique: frozenset[str] = frozenset().union(*((*table.uniques, table.unique_parts) if table else ()))
         self._checks = table.checks if table else ()
         self.warnings: list[Caution] = []
 

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
 from habeas.connectors.sql.session import Row, Session
 from habeas.core.schema import (
@@ -104,9 +106,28 @@ SELECT i.indrelid, (SELECT array_agg(pg_get_indexdef(i.indexrelid, k, true) ORDE
  ORDER BY i.indexrelid
 """
 
+# A column of a domain is checked by its cast, which raises an error where the domain refuses the value.
 _CHECKS = """
 SELECT conrelid, pg_get_constraintdef(oid, true) FROM pg_constraint
- WHERE contype = 'c' AND conrelid = ANY(%(oids)s::oid[]) ORDER BY conrelid, conname
+ WHERE contype = 'c' AND conrelid = ANY(%(oids)s::oid[])
+UNION ALL
+SELECT a.attrelid, format('CHECK (((%%I)::text::%%s)::text IS NOT DISTINCT FROM (%%I)::text)',
+                          a.attname, format_type(a.atttypid, a.atttypmod), a.attname)
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid AND t.typtype = 'd'
+ WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY 1, 2
+"""
+
+# Columns of unique indexes that are no keys, being partial or over expressions.
+_UNIQUE_PARTS = """
+SELECT DISTINCT i.indrelid, a.attname::text
+  FROM pg_index i
+  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
+  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
+ WHERE i.indrelid = ANY(%(oids)s::oid[]) AND i.indisunique AND i.indisvalid
+   AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+ ORDER BY 1, 2
 """
 
 _ACTIONS = {
@@ -168,27 +189,26 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
     keys: dict[str, list[Row]] = defaultdict(list)
     for row in session.fetch(_KEYS.format(where=_IN_SCHEMA), {"schema": schema}):
         keys[row[1]].append(row)
-    indexes, checks = defaultdict(list), defaultdict(list)
+    indexes, checks, unique_parts = defaultdict(list), defaultdict(list), defaultdict(list)
     for oid, parts, names in session.fetch(_INDEXES, oids):
         indexes[oid].append(tuple(name or part for part, name in zip(parts, names, strict=True)))
     for oid, definition in session.fetch(_CHECKS, oids):
         checks[oid].append(definition)
-    return StoreSchema(
-        tuple(
-            _table(row, schema, columns[row[0]], keys[row[2]], tuple(indexes[row[0]]), tuple(checks[row[0]]))
-            for row in relations
+    for oid, name in session.fetch(_UNIQUE_PARTS, oids):
+        unique_parts[oid].append(name)
+    tables = (
+        msgspec.structs.replace(
+            _table(row, schema, columns[row[0]], keys[row[2]]),
+            indexes=tuple(indexes[row[0]]),
+            checks=tuple(checks[row[0]]),
+            unique_parts=tuple(unique_parts[row[0]]),
         )
+        for row in relations
     )
+    return StoreSchema(tuple(tables))
 
 
-def _table(
-    relation: Row,
-    schema: str | None,
-    columns: Sequence[Row],
-    keys: Sequence[Row],
-    indexes: tuple[tuple[str, ...], ...],
-    checks: tuple[str, ...],
-) -> TableSchema:
+def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequence[Row]) -> TableSchema:
     _, own_schema, name, kind, rows, writable, deletable, triggers = relation
     facts = TableFacts()
     facts.columns = [ColumnFact(row[1], row[2], row[3]) for row in columns]
@@ -200,8 +220,6 @@ def _table(
         primary_key=facts.primary,
         uniques=facts.uniques,
         foreign_keys=tuple(sorted((_foreign_key(row, own_schema, schema) for row in foreign), key=str)),
-        indexes=indexes,
-        checks=checks,
         triggers=triggers,
         is_view=kind in "vm",
         estimated_rows=rows,

@@ -5,9 +5,11 @@ SQLite checks no types: families follow the declared type's name, where it has a
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from habeas.connectors.sql.checks import checks_in
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
 from habeas.connectors.sql.session import Row, Session
@@ -92,6 +94,16 @@ class _Gathered:
                 found.add(tuple(row[5] for row in rows))
         return tuple(sorted(found))
 
+    def unique_parts(self, table: str) -> tuple[str, ...]:
+        """Columns that a partial or expression index names which must be unique."""
+        named = " ".join(
+            rows[0][7] or ""
+            for rows in self.indexes[table].values()
+            if rows[0][2] and (rows[0][3] or any(row[6] < 0 for row in rows))
+        )
+        words = {word.lower() for word in re.findall(r"\w+", named)}
+        return tuple(row[1] for row in self.columns[table] if row[1].lower() in words)
+
     def foreign_keys(self, table: str) -> tuple[ForeignKey, ...]:
         """Foreign keys; one without named target columns leads to the target's primary key."""
         keys = []
@@ -161,13 +173,14 @@ def _table(
         uniques=gathered.uniques(name),
         foreign_keys=gathered.foreign_keys(name),
         indexes=_indexes(gathered, name),
-        checks=("a CHECK of the table",) if "CHECK" in (definition or "").upper() else (),
+        checks=() if is_view else checks_in(definition or ""),
         triggers=triggers,
         is_view=is_view,
         estimated_rows=0 if is_view else _estimate(session, dialect, table, definition or ""),
         writable=writable and not is_view,
         deletable=writable and not is_view,
         fingerprint=gathered.facts(name).fingerprint(),
+        unique_parts=gathered.unique_parts(name),
     )
 
 
