@@ -35,13 +35,33 @@ class Standing(IntEnum):
     PERSON = 5
 
 
+class Inside(msgspec.Struct, frozen=True):
+    """Where values lie inside a column: at `path`, the names to descend by. Arrays on the way are gone through.
+
+    `whole`: arrays on the way show all their elements, not only those by which a row was found.
+    """
+
+    column: str
+    path: tuple[str, ...] = ()
+    whole: bool = False
+
+
 class Column(msgspec.Struct, frozen=True):
-    """A column that the plan reads, compares or writes."""
+    """A column that the plan reads, compares or writes; with `inside`, values within one, compared only.
+
+    The latter is named by its dotted path, or where the values are the column's own elements, `column[]`.
+    """
 
     name: str
     type: ColumnType
     nullable: bool = True
     identifying: bool = False  # withheld from rows that aren't the subject's own
+    inside: Inside | None = None
+
+
+def base_of(name: str) -> str:
+    """The real column of a column's name."""
+    return name.partition(".")[0].removesuffix("[]")
 
 
 class Seed(msgspec.Struct, frozen=True):
@@ -97,6 +117,7 @@ class Pointing(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     target_columns: tuple[str, ...]
     step: int | None = None
+    inside: tuple[Column, ...] = ()  # those of `columns` that lie inside a column
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -127,6 +148,7 @@ class Mask(msgspec.Struct, frozen=True):
     length: int | None = None
     substituted: str | None = None
     per_row: bool = False  # the value is drawn per row key and needs a key
+    parts: tuple[Mask, ...] = ()  # of a document: what is masked in it, by dotted path; else the column is masked
     unique: bool = False  # the column takes part in a unique key: values drawn per row must differ from all others
 
 
@@ -162,6 +184,22 @@ class Step(msgspec.Struct, frozen=True):
     def writes(self) -> bool:
         """Whether an erasure writes rows of this step."""
         return bool(self.masks) or self.delete
+
+    @property
+    def stored(self) -> tuple[Column, ...]:
+        """The columns that the table has."""
+        return tuple(column for column in self.columns if column.inside is None)
+
+    @property
+    def entries(self) -> tuple[Column, ...]:
+        """Values inside columns by which rows are found: their arrays show only what led to the row."""
+        named = dict.fromkeys([*(seed.column for seed in self.seeds), *(n for each in self.links for n in each.columns)])
+        return tuple(column for column in self.columns if column.inside is not None and column.name in named)
+
+    @property
+    def field_masks(self) -> tuple[Mask, ...]:
+        """Masks by field: a document's parts in its place."""
+        return tuple(part for mask in self.masks for part in (mask.parts or (mask,)))
 
     def column(self, name: str) -> Column:
         """The step's column of that name; KeyError if the plan doesn't use it."""
