@@ -54,6 +54,14 @@ class Filling(NamedTuple):
     distinct: tuple[str, ...] = ()
 
 
+class Move(NamedTuple):
+    """How the rows of a select get into a temp table."""
+
+    statement: str  # moves them itself, and tells the rows that changed; or is the bare select
+    filling: str | None = None  # for a database whose writes would see past its snapshot: puts the select's rows in
+    counting: str | None = None  # then tells the rows that changed; None where each row is a new one
+
+
 class Dialect(ABC):
     """Pieces of SQL for one kind of database. `t` is a row of the source, `h` a found row, `w` a work row."""
 
@@ -77,6 +85,10 @@ class Dialect(ABC):
     def temp(self, name: str) -> str:
         """The qualified name of one of our own temp tables."""
 
+    def row_part(self, row: str, part: str, columns: Sequence[Column]) -> str:
+        """One part of what names a table's row: a quoted key column, or one of `row_identity`."""
+        return f"{row}.{part}"
+
     @abstractmethod
     def as_text(self, operand: str) -> str:
         """A parameter or constant as text."""
@@ -93,9 +105,25 @@ class Dialect(ABC):
     def same_text(self, left: str, right: str) -> str:
         """Whether two texts are equal byte by byte, whatever the columns' collations say."""
 
+    def equal(self, left: str, right: str, columns: tuple[Column, Column]) -> str:
+        """Whether values of two columns of one family are equal, by the left column's own `=`."""
+        return f"{left} = {right}"
+
+    def apart(self, operand: str, column: Column) -> str:
+        """What tells a column's values apart exactly, to group by, where its own `=` takes several for one."""
+        return operand
+
+    def fitted(self, value: str | int | float | bool, column: Column) -> str | int | float | bool:
+        """A mask's constant as the column holds it, where the type can't hold it as given."""
+        return value
+
     @abstractmethod
     def array(self, values: Sequence[Any]) -> Any:
         """The form in which an array parameter is bound."""
+
+    def numbered(self, values: Sequence[Any]) -> Any:
+        """The form in which the values of a lookup are bound."""
+        return self.array(values)
 
     @abstractmethod
     def lookup(self, table: str, column: Column, *, indexed: bool) -> Lookup:
@@ -118,7 +146,7 @@ class Dialect(ABC):
         """Make the table of rows reached by a link whose ownership is tested: m, e, k0…"""
 
     @abstractmethod
-    def create_landed(self, name: str, columns: Sequence[Column], as_text: bool) -> str:
+    def create_landed(self, name: str, table: TableName, columns: Sequence[Column], as_text: bool) -> str:
         """Make the table of values from another store: m, s, e, r, v0…"""
 
     @abstractmethod
@@ -149,10 +177,14 @@ class Dialect(ABC):
         """Put rows into a temp table as they are."""
 
     @abstractmethod
-    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> str:
+    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> Move:
         """Add the rows of a select of (m, s, r, k0…), each (m, key) once, to the found rows; a stronger
-        standing replaces a weaker. `first`: the table is empty. The statement tells the rows that changed.
+        standing replaces a weaker. `first`: the table is empty.
         """
+
+    def add(self, table: str, columns: Sequence[str], select: str) -> Move:
+        """Add the rows of a select to a temp table as they are."""
+        return Move(f"INSERT INTO {table} ({', '.join(columns)}) {select}")
 
     @abstractmethod
     def digest(self, algorithm: Algorithm, of: str) -> str:

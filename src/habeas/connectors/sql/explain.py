@@ -26,10 +26,10 @@ def _finding(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
         if seed.kind in statements.plan.kinds:
             yield Statement(step.address, "seed", statements.seed(step, seed)[0])
     for link in step.links:
-        for text in statements.follow(link, first=False):
-            yield Statement(step.address, "follow", text)
+        for move in statements.follow(link, first=False):
+            yield Statement(step.address, "follow", move.statement)
         if statements.is_tested(link):
-            yield Statement(step.address, "follow", statements.judge(link, first=False))
+            yield Statement(step.address, "follow", statements.judge(link, first=False).statement)
 
 
 def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Parameters, padded_keys
+from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Parameters, padded_keys
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
@@ -111,7 +111,7 @@ class PostgresDialect(Dialect):
         chosen = ", ".join(["0::int4 AS m, 0::int2 AS e", *_numbered(keys, "k")])
         return f"CREATE TEMP TABLE {name} AS SELECT {chosen} FROM {self.table(table)} AS t WITH NO DATA"
 
-    def create_landed(self, name: str, columns: Sequence[Column], as_text: bool) -> str:
+    def create_landed(self, name: str, table: TableName, columns: Sequence[Column], as_text: bool) -> str:
         """In the widest type of each family: a value too wide for the column just matches nothing."""
         types = ["text" if as_text else _COMMON_TYPES[column.type.family] for column in columns]
         values = ", ".join(f"v{index} {each}" for index, each in enumerate(types))
@@ -154,14 +154,14 @@ class PostgresDialect(Dialect):
         """COPY."""
         return f"COPY {table} ({', '.join(columns)}) FROM STDIN"
 
-    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> str:
+    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> Move:
         """No unique index on the found rows: hash joins beat keeping one, and DDL is dear."""
         columns = ", ".join(["m", "s", "r", *keys])
         if first:
-            return f"INSERT INTO {found} (f, {columns}) SELECT 0, {columns} FROM ({select}) AS c"
+            return Move(f"INSERT INTO {found} (f, {columns}) SELECT 0, {columns} FROM ({select}) AS c")
         same = " AND ".join(f"d.{name} = c.{name}" for name in ("m", *keys))
         given = ", ".join(f"c.{name}" for name in ("m", "s", "r", *keys))
-        return (
+        return Move(
             f"WITH c AS MATERIALIZED ({select}), "
             f"u AS (UPDATE {found} AS d SET s = c.s, r = c.r FROM c WHERE {same} AND d.s > c.s RETURNING 1), "
             f"i AS (INSERT INTO {found} (f, {columns}) SELECT 0, {given} FROM c "

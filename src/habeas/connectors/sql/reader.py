@@ -16,6 +16,7 @@ from msgspec import DecodeError
 
 from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue
 from habeas.connectors.sql import reading
+from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session, at
 from habeas.connectors.sql.statements import HELD, SegmentStatements
@@ -178,8 +179,8 @@ class SqlReader(Reader):
         tested = self._statements.is_tested(link)
         parameters = {"seen": seen, "tick": self._tick}
         count = 0
-        for position, statement in enumerate(self._statements.follow(link, first=target not in self._changed)):
-            rows = self._session.change(statement, parameters)
+        for position, move in enumerate(self._statements.follow(link, first=target not in self._changed)):
+            rows = self._move(move, parameters)
             if tested and position == 0:
                 self._tested[link.id] = self._tick if rows else self._tested.get(link.id, 0)
             else:
@@ -187,6 +188,14 @@ class SqlReader(Reader):
         self._seen[link.id] = self._tick - 1
         if count:
             self._note(target, count)
+        return count
+
+    def _move(self, move: Move, parameters: Mapping[str, Any]) -> int:
+        if move.filling is None:
+            return self._session.change(move.statement, parameters)
+        count = self._fill(move.filling, chain.from_iterable(self._session.stream(move.statement, parameters)))
+        if count and move.counting is not None:
+            ((count,),) = self._session.fetch(move.counting, parameters)
         return count
 
     def _judge(self, link: Link) -> int:
@@ -198,8 +207,8 @@ class SqlReader(Reader):
             return 0
         self._tick += 1
         target = statements.step_of(link).index
-        statement = statements.judge(link, first=target not in self._changed)
-        count = self._session.change(statement, {"tick": self._tick})
+        move = statements.judge(link, first=target not in self._changed)
+        count = self._move(move, {"tick": self._tick})
         self._judged[link.id] = self._tick - 1
         if count:
             self._note(target, count)

@@ -52,7 +52,7 @@ def departing(statements: SegmentStatements, link: Link) -> str:
     numbered = ", ".join(f"{value} AS v{index}" for index, value in enumerate(values))
     distinct = (
         f"SELECT h.m AS m, MIN(h.s) AS s, {numbered} FROM {source} WHERE {wanted} AND {holds} "
-        f"GROUP BY h.m, {', '.join(values)}"
+        f"GROUP BY h.m, {', '.join(map(dialect.apart, values, given))}"
     )
     chosen = ", ".join(_departing_value(dialect, link, f"d.v{index}", each) for index, each in enumerate(given))
     if link.ownership != "auto" or link.points != "to_target":

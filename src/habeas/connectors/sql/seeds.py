@@ -85,4 +85,4 @@ def _equal_batch(dialect: Dialect, step: Step, seed: Seed, values: Sequence[Seed
         group = groups[(number or 1) - 1]
         return sorted({value.member for value in group if exact or value.canonical == text})
 
-    return SeedBatch(dialect.array(list(sought)), members)
+    return SeedBatch(dialect.numbered(list(sought)), members)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Parameters
+from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Parameters
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
@@ -122,7 +122,7 @@ class SqliteDialect(Dialect):
         """As found rows, without a key: duplicates do no harm."""
         return f"CREATE TABLE {name} (m INTEGER, e INTEGER, {self._typed(keys, columns, 'k')})"
 
-    def create_landed(self, name: str, columns: Sequence[Column], as_text: bool) -> str:
+    def create_landed(self, name: str, table: TableName, columns: Sequence[Column], as_text: bool) -> str:
         """Without types, so that the column's own affinity decides."""
         values = ", ".join(f"v{index}" for index in range(len(columns)))
         return f"CREATE TABLE {name} (m INTEGER, s INTEGER, e INTEGER, r INTEGER, {values})"
@@ -178,10 +178,10 @@ class SqliteDialect(Dialect):
         """A prepared INSERT."""
         return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"
 
-    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> str:
+    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> Move:
         """An upsert by the primary key."""
         columns = ", ".join(["m", "s", "r", *keys])
-        return (
+        return Move(
             f"INSERT INTO {found} ({columns}) SELECT {columns} FROM ({select}) WHERE true "
             "ON CONFLICT DO UPDATE SET s = excluded.s, r = excluded.r WHERE excluded.s < s"
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from habeas.connectors.sql.dialect import Dialect
+from habeas.connectors.sql.dialect import Dialect, Move
 from habeas.core.errors import SchemaChanged
 from habeas.core.schema import TableName
 from habeas.plan.model import Column, Link, Plan, Seed, Segment, Standing, Step
@@ -26,16 +26,21 @@ _WEAK = f"{Standing.SHARED:d}, {Standing.SHARED_ROW:d}, {Standing.CONTEXT:d}"
 class Names(NamedTuple):
     """The names of one step in a segment's statements."""
 
+    dialect: Dialect
     step: Step
     table: str
     found: str
-    row_keys: tuple[str, ...]  # quoted columns of the table that name a row
+    row_keys: tuple[str, ...]  # quoted columns of the table that name a row, or the dialect's row identity
     keys: tuple[str, ...]  # k0…
 
     def same_row(self, row: str, found: str) -> str:
         """That a table's row is the found one."""
-        pairs = zip(self.row_keys, self.keys, strict=True)
-        return " AND ".join(f"{row}.{column} = {found}.{key}" for column, key in pairs)
+        pairs = zip(self.parts(row), self.keys, strict=True)
+        return " AND ".join(f"{part} = {found}.{key}" for part, key in pairs)
+
+    def parts(self, row: str) -> list[str]:
+        """What names a table's row."""
+        return [self.dialect.row_part(row, part, self.step.columns) for part in self.row_keys]
 
     def same_keys(self, left: str, right: str) -> str:
         """That two of our own rows name one row."""
@@ -43,8 +48,7 @@ class Names(NamedTuple):
 
     def chosen(self, row: str) -> str:
         """A table's row's key as k0…"""
-        pairs = zip(self.row_keys, self.keys, strict=True)
-        return ", ".join(f"{row}.{column} AS {key}" for column, key in pairs)
+        return ", ".join(f"{part} AS {key}" for part, key in zip(self.parts(row), self.keys, strict=True))
 
     def listed(self, row: str) -> str:
         """Our own row's key, to be selected or grouped by."""
@@ -52,7 +56,7 @@ class Names(NamedTuple):
 
     def grouped(self, row: str) -> str:
         """A table's row's key, to be grouped by."""
-        return ", ".join(f"{row}.{column}" for column in self.row_keys)
+        return ", ".join(self.parts(row))
 
 
 class Witness(NamedTuple):
@@ -85,7 +89,7 @@ class SegmentStatements:
         dialect = self.dialect
         row_keys = tuple(dialect.quote(name) for name in step.key) or dialect.row_identity
         keys = tuple(f"k{index}" for index in range(len(row_keys)))
-        return Names(step, dialect.table(step.table), dialect.temp(f"hk_{step.index}"), row_keys, keys)
+        return Names(dialect, step, dialect.table(step.table), dialect.temp(f"hk_{step.index}"), row_keys, keys)
 
     def candidates(self, link: Link) -> str:
         """The table of rows a tested link reached."""
@@ -117,7 +121,7 @@ class SegmentStatements:
                 table = self.candidates(link)
                 made.append(dialect.create_candidates(table, names.step.table, names.row_keys, names.step.columns))
         for link in self.imports:
-            made.append(dialect.create_landed(self.landed(link), *self.land_columns(link)))
+            made.append(dialect.create_landed(self.landed(link), self.step_of(link).table, *self.land_columns(link)))
         return made
 
     def witnesses(self, link: Link) -> list[Witness]:
@@ -176,10 +180,10 @@ class SegmentStatements:
         step = names.step
         columns: list[Column | None] = [column_of(step, name) for name in step.key]
         columns = columns or [None] * len(names.keys)
-        parts = names.row_keys if row == "t" else names.keys
-        return [self.dialect.read(f"{row}.{part}", column) for part, column in zip(parts, columns, strict=True)]
+        parts = names.parts(row) if row == "t" else [f"{row}.{key}" for key in names.keys]
+        return [self.dialect.read(part, column) for part, column in zip(parts, columns, strict=True)]
 
-    def follow(self, link: Link, *, first: bool) -> list[str]:
+    def follow(self, link: Link, *, first: bool) -> list[Move]:
         """Follow a link from rows that changed after round `seen`, in round `tick`."""
         if not self.is_tested(link):
             return [self._merge(link, self._reached(link, weak_only=False), first=first)]
@@ -188,7 +192,7 @@ class SegmentStatements:
             statements.append(self._merge(link, self._reached(link, weak_only=True), first=first))
         return statements
 
-    def _merge(self, link: Link, select: str, *, first: bool) -> str:
+    def _merge(self, link: Link, select: str, *, first: bool) -> Move:
         names = self.names[self.step_of(link).index]
         return self.dialect.merge(names.found, names.keys, select, first=first)
 
@@ -244,7 +248,9 @@ class SegmentStatements:
                     for (left, value, target, _), each in zip(pairs, given, strict=True)
                 ]
         on = " AND ".join(
-            f"{left} = {right}" if native else dialect.same_text(dialect.text_of(left, column.type), right)
+            dialect.equal(left, right, (column, native))
+            if native
+            else dialect.same_text(dialect.text_of(left, column.type), right)
             for left, right, column, native in pairs
         )
         return f"{source} JOIN {table} AS t ON {on}"
@@ -258,16 +264,16 @@ class SegmentStatements:
         joined = f"{names.found} AS h JOIN {names.table} AS s ON {names.same_row('s', 'h')}"
         return joined, [f"s.{self.dialect.quote(column)}" for column in link.source_columns]
 
-    def _add_candidates(self, link: Link) -> str:
+    def _add_candidates(self, link: Link) -> Move:
         names = self.names[self.step_of(link).index]
         exclusive = "h.e" if link.source not in self.inside else "1"
-        return (
-            f"INSERT INTO {self.candidates(link)} (m, e, {', '.join(names.keys)}) "
+        select = (
             f"SELECT DISTINCT h.m, {exclusive}, {names.grouped('t')} FROM {self._joined(link)} "
             f"WHERE h.r > {self.dialect.parameter('seen')} AND h.s = 1"
         )
+        return self.dialect.add(self.candidates(link), ["m", "e", *names.keys], select)
 
-    def judge(self, link: Link, *, first: bool) -> str:
+    def judge(self, link: Link, *, first: bool) -> Move:
         """Give rows that a tested link reached their standing: the subject's, unless a witness holds them back."""
         names = self.names[self.step_of(link).index]
         blocks = [self._blocks(link, names, witness) for witness in self.witnesses(link)]
@@ -290,7 +296,8 @@ class SegmentStatements:
         pairs = zip(witness.columns, witness.target_columns, strict=True)
         same = " AND ".join(f"p.{quote(column)} = t.{quote(target)}" for column, target in pairs)
         if witness.table == names.step.table:  # a row that points to itself is no witness
-            same += " AND (" + " OR ".join(f"p.{key} <> t.{key}" for key in names.row_keys) + ")"
+            pairs = zip(names.parts("p"), names.parts("t"), strict=True)
+            same += " AND (" + " OR ".join(f"{other} <> {own}" for other, own in pairs) + ")"
         select = f"SELECT c.m, {names.listed('c')}, {witness.standing:d} AS s FROM {self.candidates(link)} AS c"
         row = f"{select} JOIN {names.table} AS t ON {names.same_row('t', 'c')}"
         if witness.step is not None and witness.step not in self.names:

@@ -14,7 +14,7 @@ from habeas.connectors.sql.expression import Compiler, cut
 from habeas.connectors.sql.reading import digest_texts, is_constant
 from habeas.connectors.sql.statements import column_of
 from habeas.core.errors import Refused
-from habeas.core.expression import Null
+from habeas.core.expression import Constant, Null
 from habeas.core.schema import TypeFamily
 from habeas.plan.model import Column, Mask, Step
 
@@ -135,7 +135,10 @@ class StepWrites:
     def _value(self, position: int, mask: Mask, compiler: Compiler) -> str:
         if position in self.valued or mask.expression is None:
             return f"w.v{self.valued.index(position)}"
-        return compiler.compile(cut(mask.expression, mask.length))
+        expression = cut(mask.expression, mask.length)
+        if isinstance(expression, Constant):
+            expression = Constant(self.dialect.fitted(expression.value, column_of(self.step, mask.field)))
+        return compiler.compile(expression)
 
     def _is_masked(self, position: int, mask: Mask, compiler: Compiler) -> str:
         column = column_of(self.step, mask.field)
