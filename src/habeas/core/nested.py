@@ -115,9 +115,7 @@ def _cover(value: object, cover: Cover, entries: Entries, place: Place) -> objec
             for index, element in enumerate(value)
         ]
     if isinstance(value, Mapping) and any(entries):
-        return {
-            name: _cover(below, cover, below_name(entries, name), (*place, name)) for name, below in value.items()
-        }
+        return {name: _cover(below, cover, below_name(entries, name), (*place, name)) for name, below in value.items()}
     return cover(value, place)
 
 

@@ -16,6 +16,7 @@ from habeas.core.schema import ColumnType, TypeFamily
 from habeas.dataset.model import Field
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node, Paths
+from habeas.plan.inside import compared_column, compared_name, refuse_tuple, refuse_unreadable
 from habeas.plan.model import Column, Link, Output, Pointing, Rival, Seed, Step
 from habeas.plan.order import Run
 from habeas.plan.ownership import (
@@ -121,6 +122,7 @@ class _Assembly:
         self._graph = draft.graph
         self._index = index
         self._used: dict[CollectionAddress, set[str]] = defaultdict(set)
+        self._inside: dict[CollectionAddress, dict[str, Column]] = defaultdict(dict)
         self._number = iter(range(len(draft.traversal.links())))
         pointers = draft.pointers or Pointers(draft.graph)
         above = people_above(draft.graph, draft.traversal, draft.standings)
@@ -145,18 +147,37 @@ class _Assembly:
     def _use(self, address: CollectionAddress) -> None:
         node, found, selection = self._graph.nodes[address], self._found[address], self._draft.selection(address)
         used = self._used
-        used[address].update(key_of(node), found.seeds)
+        used[address].update(key_of(node))
         used[address].update(each.path.partition(".")[0] for each in (*selection.outputs, *selection.erasures))
+        self._compare(address, found.seeds)
         for link, rivals in found.links:
-            used[address].update(link.paths)
-            used[link.source].update(link.source_paths)
+            self._compare(address, link.paths)
+            self._compare(link.source, link.source_paths)
             for rival in rivals:
-                used[address].update(rival.columns)
-                used[rival.people].update(rival.people_columns)
+                self._compare(address, rival.columns)
+                self._compare(rival.people, rival.people_columns)
         for each in found.pointed:
-            used[address].update(each.target_columns)
+            self._compare(address, each.target_columns)
             if each.collection is not None and each.collection in self._index:
-                used[each.collection].update(each.columns)
+                self._compare(each.collection, each.columns)
+
+    def _compare(self, address: CollectionAddress, paths: Paths) -> None:
+        """Fields that something is compared with: columns, or values inside one."""
+        for path in paths:
+            column = compared_column(self._graph, self._graph.nodes[address], path)
+            if column is None or column.inside is None:
+                self._used[address].add(path)
+            else:
+                self._used[address].add(column.inside.column)
+                self._inside[address][path] = column
+
+    def _named(self, address: CollectionAddress, paths: Paths) -> tuple[str, ...]:
+        """The plan's names of fields that something is compared with."""
+        return tuple(compared_name(self._graph.nodes[address], path) for path in paths)
+
+    def _type(self, node: Node, path: str) -> ColumnType:
+        inside = compared_column(self._graph, node, path)
+        return column_type(node, path) if inside is None else inside.type
 
     def step(self, address: CollectionAddress) -> Step:
         """The step of a collection, without masks."""
@@ -170,12 +191,15 @@ class _Assembly:
             connection=node.bound.connection,
             table=node.table_name,
             fingerprint=node.table.fingerprint if node.table else "",
-            columns=tuple(self._column(node, name, shown) for name in names),
+            columns=(
+                *(self._column(node, name, shown) for name in names),
+                *(column for _, column in sorted(self._inside[address].items())),
+            ),
             key=key,
             people=node.people,
             seeds=tuple(self._seed(node, path) for path in found.seeds),
             links=tuple(self._link(node, link, rivals) for link, rivals in found.links),
-            pointings=tuple(self._pointing(each) for each in found.pointed),
+            pointings=tuple(self._pointing(address, each) for each in found.pointed),
             output=tuple(self._outputs(node, shown)),
         )
 
@@ -187,36 +211,57 @@ class _Assembly:
     def _seed(self, node: Node, path: str) -> Seed:
         field = node.fields[path]
         kind, region = field.identity or "", field.region or self._draft.region
-        return Seed(path, kind, field.identity_match, region, serves_seed(node, path, kind, field.identity_match))
+        indexed = serves_seed(node, path, kind, field.identity_match)
+        return Seed(compared_name(node, path), kind, field.identity_match, region, indexed)
 
     def _link(self, node: Node, link: Followed, rivals: tuple[RivalTest, ...]) -> Link:
         source = self._graph.nodes[link.source]
         pairs = zip(link.paths, link.source_paths, strict=True)
-        native = all(_comparable(column_type(node, here), column_type(source, there)) for here, there in pairs)
+        native = all(_comparable(self._type(node, here), self._type(source, there)) for here, there in pairs)
         return Link(
             id=next(self._number),
             source=self._index[link.source],
-            source_columns=link.source_paths,
-            columns=link.paths,
+            source_columns=self._named(link.source, link.source_paths),
+            columns=self._named(link.target, link.paths),
             points=self._draft.points[link],
             ownership=link.ownership,
             compare="native" if native else "text",
-            rivals=tuple(
-                Rival(each.columns, self._index[each.people], each.people_columns, each.standing) for each in rivals
-            ),
+            rivals=tuple(self._rival(link.target, each) for each in rivals),
             indexed=serves_link(node, link.paths),
         )
 
-    def _pointing(self, pointed: Pointed) -> Pointing:
-        step = self._index.get(pointed.collection) if pointed.collection else None
-        return Pointing(pointed.table, pointed.columns, pointed.target_columns, step)
+    def _rival(self, target: CollectionAddress, rival: RivalTest) -> Rival:
+        columns, people_columns = self._named(target, rival.columns), self._named(rival.people, rival.people_columns)
+        return Rival(columns, self._index[rival.people], people_columns, rival.standing)
+
+    def _pointing(self, address: CollectionAddress, pointed: Pointed) -> Pointing:
+        target_columns, holder = self._named(address, pointed.target_columns), pointed.collection
+        if holder is None:
+            return Pointing(pointed.table, pointed.columns, target_columns)
+        node = self._graph.nodes[holder]
+        inside = (compared_column(self._graph, node, path) for path in pointed.columns)
+        return Pointing(
+            pointed.table,
+            self._named(holder, pointed.columns),
+            target_columns,
+            self._index.get(holder),
+            tuple(column for column in inside if column is not None),
+        )
 
     def _outputs(self, node: Node, shown: frozenset[str]) -> Iterator[Output]:
         for each in self._draft.selection(node.address).outputs:
             field = node.fields.get(each.path)
-            identifying = is_identifying(field.identity if field else None, each.categories)
+            identifying = is_identifying(field.identity if field else None, each.categories) and each.path not in shown
             rules, categories = tuple(sorted(each.rules)), tuple(sorted(each.categories))
-            yield Output(each.path, rules, categories, identifying and each.path not in shown)
+            yield Output(each.path, rules, categories, identifying or self._identifies_inside(node, each.path, shown))
+
+    def _identifies_inside(self, node: Node, path: str, shown: frozenset[str]) -> bool:
+        """Whether something in an object that is taken whole tells who somebody is."""
+        return any(
+            is_identifying(field.identity, _categories(node, below))
+            for below, field in node.fields.items()
+            if below.startswith(f"{path}.") and below not in shown
+        )
 
     def problems(self, address: CollectionAddress) -> Iterator[Refused]:
         """What the live schema lacks for this step."""
@@ -231,13 +276,20 @@ class _Assembly:
         elif node.table is not None:
             for name in sorted(self._used[address].difference(node.live)):
                 yield _missing_column(node, name)
+            yield from self._unreadable(node)
+
+    def _unreadable(self, node: Node) -> Iterator[Refused]:
+        found = [refuse_unreadable(node, path) for path in sorted(self._inside[node.address])]
+        for link, _ in self._found[node.address].links:
+            found += [refuse_tuple(node, link.paths), refuse_tuple(self._graph.nodes[link.source], link.source_paths)]
+        yield from (problem for problem in found if problem is not None)
 
 
 def _missing_column(node: Node, name: str) -> Refused:
     where = f"{node.address}:{name}"
     if "." in name:
-        message = "lies inside a column; habeas can't find rows by it in this store yet"
-        return Refused(message, cause="nested_field", where=where, fix="refer to the column itself")
+        message = "lies inside a column and can't be the key of a row"
+        return Refused(message, cause="nested_field", where=where, fix="declare primary_key on a column")
     message = f"table {node.table_name} has no such column"
     return Refused(message, cause="missing_column", where=where, fix="correct the field's name or remove the field")
 

@@ -16,8 +16,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from habeas.core.address import CollectionAddress
-from habeas.core.schema import ColumnSchema, ForeignKey, StoreSchema, TableName, TableSchema
+from habeas.core.schema import ColumnSchema, ForeignKey, StoreSchema, TableName, TableSchema, TypeFamily
 from habeas.dataset.model import Collection, Dataset, Direction, Field, Ownership, Reference
+from habeas.plan.model import Inside
 
 Paths = tuple[str, ...]
 Flow = Literal["left_to_right", "either"]
@@ -124,8 +125,21 @@ class Node:
         """Whether the dataset declares the field or the live table has the column."""
         return path in self.fields or path in self.live
 
+    def inside(self, path: str) -> Inside | None:
+        """Where a field's values lie inside a column; None where the column itself is the value."""
+        base, *names = path.split(".")
+        live, field = self.live.get(base), self.fields.get(path)
+        is_document = live is not None and live.type.family in (TypeFamily.ARRAY, TypeFamily.JSON)
+        if not names and not is_document and not (field is not None and field.is_array):
+            return None
+        prefixes = (".".join((base, *names)[:end]) for end in range(1, len(names) + 2))
+        around = (self.fields.get(prefix) for prefix in prefixes)
+        return Inside(base, tuple(names), any(each is not None and each.return_all_elements for each in around))
+
     def is_key(self, paths: Paths) -> bool:
-        """Whether one tuple of values finds one row at most, by the declared or a live key."""
+        """Whether one tuple of values finds one row at most, by the declared or a live key; elements never do."""
+        if any(self.inside(path) is not None for path in paths):
+            return False
         columns = frozenset(paths)
         if self.declared_key and columns.issuperset(self.declared_key):
             return True

@@ -193,7 +193,7 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def entries(self) -> tuple[Column, ...]:
         """Values inside columns by which rows are found: their arrays show only what led to the row."""
-        named = dict.fromkeys([*(seed.column for seed in self.seeds), *(n for each in self.links for n in each.columns)])
+        named = {seed.column for seed in self.seeds}.union(*(link.columns for link in self.links))
         return tuple(column for column in self.columns if column.inside is not None and column.name in named)
 
     @property

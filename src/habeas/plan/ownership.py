@@ -205,7 +205,10 @@ def rivals_of(
     people = [link.source] if from_people else sorted(above.get(link.source, ()))
     followed = set(zip(link.paths, link.source_paths, strict=True))
     shared = points == "to_target" or from_people
-    return tuple(
+    # A row that holds a list of references may point to others' rows by the very one that was followed.
+    listed = points == "to_source" and any(graph.nodes[link.target].inside(path) for path in link.paths)
+    own = (RivalTest(link.paths, link.source, link.source_paths, Standing.SHARED_ROW),) if listed else ()
+    return own + tuple(
         RivalTest(pointer.columns, each, pointer.target_columns, Standing.SHARED_ROW if shared else Standing.PERSON)
         for each in people
         for pointer in pointers.direct(link.target, each)

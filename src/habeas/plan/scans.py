@@ -15,6 +15,7 @@ from habeas.plan.draft import Draft
 from habeas.plan.graph import Node, Paths
 from habeas.plan.model import Caution, Seed, Step
 
+_IN_A_COLUMN = "keep the value in a column of its own, with an index"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset(
     {"all", "check", "column", "default", "from", "group", "index", "key", "order", "select", "table", "to", "user"}
@@ -24,14 +25,17 @@ _CAST = re.compile(r"::[a-z ]+(\(\d+\))?(\[\])?")
 
 def serves_link(node: Node, paths: Paths) -> bool:
     """Whether some index begins with one of the columns."""
-    return node.table is None or any(index and index[0] in paths for index in node.table.indexes)
+    if node.table is None:
+        return True
+    plain = [path for path in paths if node.inside(path) is None]
+    return any(index and index[0] in plain for index in node.table.indexes)
 
 
 def serves_seed(node: Node, column: str, kind: str, match: IdentityMatch) -> bool:
     """Whether an index serves the lookup of candidates by identity."""
     if node.table is None:
         return True
-    if _by_last_digits(kind, match):
+    if _by_last_digits(kind, match) or node.inside(column) is not None:
         return False
     wanted = _reduced(seed_expression(column, kind, match))
     return any(index and (index[0] == wanted or _reduced(index[0]) == wanted) for index in node.table.indexes)
@@ -62,7 +66,8 @@ def _scans(step: Step, node: Node) -> Iterator[Caution]:
     for columns in dict.fromkeys(link.columns for link in step.links if not link.indexed):
         names = ", ".join(columns)
         message = f"no index serves the lookup by {names}: the whole table is read"
-        yield Caution(step.address, "scan", message, _create_index(step, columns, ", ".join(map(_quoted, columns))))
+        fix = _create_index(step, columns, ", ".join(map(_quoted, columns)))
+        yield Caution(step.address, "scan", message, _IN_A_COLUMN if _is_inside(step, columns) else fix)
 
 
 def _seed_scan(step: Step, seed: Seed) -> Caution:
@@ -70,8 +75,14 @@ def _seed_scan(step: Step, seed: Seed) -> Caution:
     if _by_last_digits(seed.kind, seed.match):
         fix = "store the number in one form and declare identity_match: exact, with an index on the column"
         return Caution(step.address, "scan", message, fix)
+    if _is_inside(step, (seed.column,)):
+        return Caution(step.address, "scan", message, _IN_A_COLUMN)
     expression = seed_expression(seed.column, seed.kind, seed.match)
     return Caution(step.address, "scan", message, _create_index(step, (seed.column,), expression))
+
+
+def _is_inside(step: Step, columns: Paths) -> bool:
+    return any(step.column(name).inside is not None for name in columns)
 
 
 def _by_last_digits(kind: str, match: IdentityMatch) -> bool:

@@ -15,7 +15,7 @@ from habeas.core.address import CollectionAddress
 from habeas.core.errors import Refused
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
-from habeas.plan.model import Step
+from habeas.plan.model import Step, base_of
 from habeas.plan.order import components
 
 Pair = tuple[int, int]
@@ -139,10 +139,10 @@ def _anchors(steps: tuple[Step, ...]) -> set[int]:
     """Steps whose writing destroys a field by which rows are found."""
     found_by: dict[int, set[str]] = defaultdict(set)
     for step in steps:
-        found_by[step.index].update(seed.column for seed in step.seeds)
+        found_by[step.index].update(base_of(seed.column) for seed in step.seeds)
         for link in step.links:
-            found_by[step.index].update(link.columns)
-            found_by[link.source].update(link.source_columns)
+            found_by[step.index].update(map(base_of, link.columns))
+            found_by[link.source].update(map(base_of, link.source_columns))
     return {
         step.index for step in steps if step.delete or any(mask.field in found_by[step.index] for mask in step.masks)
     }
