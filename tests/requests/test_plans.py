@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from habeas.core.errors import BadInput, NotFound, Refused
-from habeas.requests.connections import ConnectionInput, save_connections, set_secrets
+from habeas.requests.connections import ConnectionInput, delete_connection, save_connections, set_secrets
 from habeas.requests.datasets import save_text
 from habeas.requests.installation import Installation
 from habeas.requests.preview import NoTraversal
@@ -246,3 +246,17 @@ def test_a_second_worker_is_kept_off_the_data_directory(worker: Installation, op
         pytest.skip("n/a: on PostgreSQL many workers may run")
     with pytest.raises(Exception, match="is used by the worker with process id"):
         run_worker(worker.settings, threading.Event())
+
+
+def test_a_new_connection_of_a_known_key_is_another_system(worker: Installation, shop: Path, tmp_path: Path) -> None:
+    ended(worker, take(worker))
+    delete_connection(worker, CLIENT, "shop")
+    moved = tmp_path / "moved.db"
+    moved.write_bytes(shop.read_bytes())
+    shop.unlink()
+    given = ConnectionInput(name="shop", key="shop", connection_type="sqlite", access="write")
+    assert not save_connections(worker, CLIENT, [given]).failed
+    set_secrets(worker, CLIENT, "shop", {"path": str(moved)}, verify=True)
+    assert not save_text(worker, CLIENT, "shop", SHOP).failed
+    again = ended(worker, take(worker))
+    assert (again["status"], again["outcome"]) == ("complete", "delivered"), again["reason_detail"]

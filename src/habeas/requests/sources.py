@@ -29,12 +29,12 @@ SchemaKey = tuple[str, str | None]
 
 
 class _Built(NamedTuple):
-    version: int
+    version: str
     connector: Connector
 
 
 class _Read(NamedTuple):
-    version: int
+    version: str
     moment: float
     schema: StoreSchema
 
@@ -95,7 +95,7 @@ class Sources:
         with ThreadPoolExecutor(max_workers=min(_AT_ONCE, len(keys))) as pool:
             return dict(zip(keys, pool.map(read, keys), strict=True))
 
-    def observe(self, versions: Mapping[str, int]) -> None:
+    def observe(self, versions: Mapping[str, str]) -> None:
         """Take in the present versions of connections: what was built from another one is forgotten."""
         with self._guard:
             stale = [key for key, built in self._built.items() if versions.get(key, built.version) != built.version]
@@ -132,7 +132,7 @@ class Sources:
             row = store.find_connection(connection, connection_key)
         if row is None:
             raise NotFound(f"no connection has the key {connection_key}", where="connection")
-        made = _Built(row.version, connector_of(self._vault, self._data_dir, row))
+        made = _Built(f"{row.id}#{row.version}", connector_of(self._vault, self._data_dir, row))
         with self._guard:
             present = self._built.setdefault(connection_key, made)
         if present is not made:

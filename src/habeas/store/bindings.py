@@ -15,12 +15,14 @@ from habeas.store.tables import dataset
 
 
 class Binding(NamedTuple):
-    """A stored dataset and its connection; `version` is the body's digest, `connection_version` counts changes."""
+    """A stored dataset and its connection; `version` is the body's digest, `connection_version` tells every change,
+    also to another connection of the same key.
+    """
 
     fides_key: str
     version: str
     connection_key: str
-    connection_version: int
+    connection_version: str
     access: str
     disabled: bool
 
@@ -29,7 +31,12 @@ def list_bindings(connection: Connection) -> list[Binding]:
     """All stored datasets, by key."""
     found = (
         sa.select(
-            dataset.c.fides_key, dataset.c.version, source.c.key, source.c.version, source.c.access, source.c.disabled
+            dataset.c.fides_key,
+            dataset.c.version,
+            source.c.key,
+            source.c.id + "#" + sa.cast(source.c.version, sa.Text),
+            source.c.access,
+            source.c.disabled,
         )
         .join(source, dataset.c.connection_id == source.c.id)
         .order_by(dataset.c.fides_key)
