@@ -1,0 +1,129 @@
+"""A store of a test's own, a SQLite file or a PostgreSQL schema: described, erased through the whole flow, looked at
+by plain SQL.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from habeas.requests.connections import ConnectionInput, delete_connection, save_connections, set_secrets
+from habeas.requests.datasets import save_text
+from habeas.requests.installation import Installation
+from habeas.requests.policies import PolicyInput, save_policies
+from habeas.requests.rules import RuleInput, StrategyInput, TargetInput, save_rules, save_targets
+from habeas.requests.service import explain, read_request, receipt, submit
+from requestbook import CLIENT, wait_until
+
+ENDED = ("complete", "error", "requires_input")
+NAMES = itertools.count()
+
+
+class Store:
+    """One described store. `db` is its dataset's and its connection's key."""
+
+    def __init__(self, kind: str, installation: Installation, folder: Path, postgres: str) -> None:
+        self.kind = kind
+        self._installation = installation
+        self._schema = f"s{next(NAMES)}"
+        self._file, self._postgres = folder / f"{self._schema}.db", postgres
+
+    def run(self, statements: str) -> None:
+        """Run statements as the store's owner."""
+        if self.kind == "sqlite":
+            connection = sqlite3.connect(self._file)
+            connection.executescript(f"PRAGMA foreign_keys = ON; {statements}")
+            connection.close()
+            return
+        with psycopg.connect(self._postgres, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            connection.execute(f"SET search_path = {self._schema}")
+            connection.execute(statements)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        if self.kind == "sqlite":
+            connection = sqlite3.connect(self._file)
+            found = connection.execute(query).fetchall()
+            connection.close()
+            return found
+        with psycopg.connect(self._postgres, options=f"-c search_path={self._schema}") as connection:
+            return connection.execute(query).fetchall()
+
+    def one(self, query: str) -> Any:
+        """The only value of a query."""
+        [(value,)] = self.rows(query)
+        return value
+
+    def describe(self, collections: str) -> None:
+        """Connect, and save the dataset of these collections (YAML, each at the left margin)."""
+        kind = "sqlite" if self.kind == "sqlite" else "postgres"
+        given = ConnectionInput(name="db", key="db", connection_type=kind, access="write")
+        assert not save_connections(self._installation, CLIENT, [given]).failed
+        secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._postgres}
+        set_secrets(self._installation, CLIENT, "db", secrets, verify=True)
+        head = "dataset:\n- fides_key: db\n"
+        if self.kind == "postgres":
+            head += f"  fides_meta: {{namespace: {{schema: {self._schema}}}}}\n"
+        body = "".join(f"  {line}\n" for line in collections.strip("\n").splitlines())
+        saved = save_text(self._installation, CLIENT, "db", f"{head}  collections:\n{body}")
+        assert not saved.failed, saved.failed
+
+    def submit(self, *identities: Mapping[str, Any], mask: Any = "null_rewrite") -> list[str]:
+        """Ask for erasures of all of `user`, at once; their ids."""
+        key = policy(self._installation, mask)
+        items = [{"policy_key": key, "identity": dict(each)} for each in identities]
+        taken = submit(self._installation, items, actor=CLIENT)
+        assert not taken.failed
+        return [str(each["id"]) for each in taken.succeeded]
+
+    def end(self, request_id: str) -> dict[str, Any]:
+        """Wait for a request's end."""
+        wait_until(lambda: read_request(self._installation, request_id)["status"] in ENDED, 30.0)
+        return read_request(self._installation, request_id)
+
+    def erase(self, email: str = "ada@example.com", mask: Any = "null_rewrite") -> dict[str, Any]:
+        """Erase one person; the request when it has ended."""
+        [request_id] = self.submit({"email": email}, mask=mask)
+        return self.end(request_id)
+
+    def erased(self, email: str = "ada@example.com", mask: Any = "null_rewrite") -> dict[str, dict[str, Any]]:
+        """Erase one person, who must be complete; what the receipt says, by collection."""
+        ended = self.erase(email, mask)
+        assert ended["status"] == "complete", (ended["status"], ended["reason"], ended["reason_detail"])
+        return self.receipt(ended["id"])
+
+    def refused(self, email: str = "ada@example.com", mask: Any = "null_rewrite") -> dict[str, Any]:
+        """Erase one person, who must be refused; the detail."""
+        ended = self.erase(email, mask)
+        assert (ended["status"], ended["reason"]) == ("error", "refused"), (ended["status"], ended["reason_detail"])
+        return ended["reason_detail"]
+
+    def receipt(self, request_id: str) -> dict[str, Any]:
+        """What the receipt says was erased, by collection."""
+        return receipt(self._installation, request_id)["receipt"]["erasure"]
+
+    def preview(self, email: str = "ada@example.com", mask: Any = "null_rewrite") -> dict[str, Any]:
+        """The explained parts, by address, with rows counted."""
+        shown = explain(self._installation, policy(self._installation, mask), {"email": email})
+        return {part.address: part for part in shown.explanation.collections}
+
+    def close(self) -> None:
+        """Forget it."""
+        delete_connection(self._installation, CLIENT, "db")
+
+
+def policy(installation: Installation, mask: Any) -> str:
+    """The key of a policy that erases `user` by a strategy, given by name or with its configuration."""
+    chosen = StrategyInput(strategy=mask) if isinstance(mask, str) else StrategyInput(**mask)
+    key = f"p_{abs(hash(repr(mask)))}"
+    assert not save_policies(installation, CLIENT, [PolicyInput(name=key, key=key)]).failed
+    rule = RuleInput(name=key, key=f"{key}_r", action_type="erasure", masking_strategy=chosen)
+    assert not save_rules(installation, CLIENT, key, [rule]).failed
+    save_targets(installation, CLIENT, key, f"{key}_r", [TargetInput(key=f"{key}_t", data_category="user")])
+    return key
