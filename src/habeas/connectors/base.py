@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 from pydantic import BaseModel
 
+from habeas.core.nested import Entries
 from habeas.core.schema import StoreSchema, TableName
 from habeas.plan.model import Link, Plan, Segment, Standing, Step
 
@@ -92,6 +93,7 @@ class FrozenChunk(msgspec.Struct):
     masked: list[list[Any] | None]
     current: dict[int, list[str | None]] | None = None
     joint: bool = False  # rows of several members: written last
+    elements: list[Mapping[str, Entries]] | None = None  # by row and column, what of arrays is hers; never stored
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -148,6 +150,10 @@ class Reader(ABC):
     def departures(self, link: Link) -> Iterator[list[Landing]]:
         """Stream the distinct values that leave this segment by a link."""
 
+    def taken(self, step: Step, column: str, values: Sequence[str]) -> frozenset[int]:
+        """Positions of values that some row of the step's table holds in the column already."""
+        return frozenset()
+
     @abstractmethod
     def freeze(
         self, step: Step, digest_key: bytes, secrets: Secrets, *, new_only: bool = False
@@ -170,6 +176,13 @@ class Writer(ABC):
         """Delete exactly the chunk's rows whose digest, under the key they were frozen with, is still the
         frozen one; returns rows deleted. Running twice deletes nothing more.
         """
+
+    def try_out(self, step: Step, chunk: FrozenChunk, check: str) -> Sequence[int]:
+        """Positions of the chunk's rows whose masked values a CHECK of the store would refuse. Writes nothing.
+
+        Raises SourceRejected where a value can't even be cast. Stores that know no CHECKs refuse nothing.
+        """
+        return ()
 
     @abstractmethod
     def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:

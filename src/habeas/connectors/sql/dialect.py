@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from habeas.core.errors import Refused
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName
 from habeas.plan.model import Column
@@ -240,6 +241,33 @@ class Dialect(ABC):
     def key_array(self, keys: Sequence[Any]) -> Any:
         """The form in which the array parameter `keys` is bound."""
 
+    def elements_of(self, table: str, elements: Sequence[Column], identity: Sequence[str]) -> str:
+        """A FROM item without a name: the table's rows with the scalars that lie inside its columns, as columns of
+        the elements' names; a row for each scalar. `identity` are what names a row besides its columns.
+        """
+        raise _no_documents(elements[0].name)
+
+    def create_elements(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
+        """Make the table of values that led to rows: m, s, e, v, k0…"""
+        raise _no_documents(name)
+
+    def json_rows(self, operands: Sequence[str]) -> str:
+        """All rows of a group as text: a JSON array of arrays."""
+        raise _no_documents(operands[0])
+
+    def document(self, operand: str, column: Column) -> str:
+        """A column as JSON text."""
+        return self.text_of(operand, column.type)
+
+    def written_document(self, text: str | None, column: Column) -> Any:
+        """JSON text in the form in which it is put into a column of this type."""
+        return text
+
     def analyze(self, table: str) -> str | None:
         """The statement that tells the planner how full a temp table is, if the database needs one."""
         return f"ANALYZE {table}"
+
+
+def _no_documents(where: str) -> Refused:
+    message = "lies inside a column, where habeas can't look in this store"
+    return Refused(message, cause="nested_field", where=where, fix="refer to the column itself")

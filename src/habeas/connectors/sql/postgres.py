@@ -5,6 +5,7 @@ HMAC is composed of sha256 and sha512, which PostgreSQL has since version 11 wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, 
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
-from habeas.core.values import canonical_text
-from habeas.plan.model import Column
+from habeas.core.values import canonical_text, decode_json
+from habeas.plan.model import Column, Inside
 
 _COMMON_TYPES = {
     TypeFamily.INTEGER: "int8",
@@ -31,6 +32,12 @@ _COMMON_TYPES = {
 _READ_AS_TEXT = frozenset({TypeFamily.INTERVAL, TypeFamily.TIME, TypeFamily.OTHER, TypeFamily.ENUM})
 _KEY_ARRAYS = {TypeFamily.INTEGER: "int8", TypeFamily.UUID: "uuid", TypeFamily.TEXT: "text"}
 _SEPARATORS = " -().+/"
+_THROUGH = "[*]" * 4  # lists in lists: so many levels of them at each name
+# Texts that are a value of a type in its one exact form; others of that type are no match.
+_EXACT_TEXTS = {
+    TypeFamily.INTEGER: "^(0|-?[1-9][0-9]{0,17})$",
+    TypeFamily.UUID: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+}
 
 
 class PostgresDialect(Dialect):
@@ -238,6 +245,55 @@ class PostgresDialect(Dialect):
         if keys and type(keys[0]) is int:
             return "{" + ",".join(map(str, keys)) + "}"
         return list(keys)
+
+    def elements_of(self, table: str, elements: Sequence[Column], identity: Sequence[str]) -> str:
+        """By jsonpath, whose lax `[*]` leaves alone what is no array: lists in lists are gone through, to a depth."""
+        values = [f"e{index}.v AS {self.quote(each.name)}" for index, each in enumerate(elements)]
+        joins = "".join(f" CROSS JOIN LATERAL ({self._scalars(each)}) AS e{n}" for n, each in enumerate(elements))
+        chosen = ", ".join(["x.*", *(f"x.{each}" for each in identity), *values])
+        return f"(SELECT {chosen} FROM {table} AS x{joins})"
+
+    def _scalars(self, element: Column) -> str:
+        inside = element.inside or Inside(element.name)
+        steps = "".join(f".{json.dumps(name, ensure_ascii=False)}{_THROUGH}" for name in inside.path)
+        path = f"lax ${_THROUGH}{steps}".replace("'", "''").replace("%", "%%")
+        text = "q.v #>> '{}'"
+        pattern = _EXACT_TEXTS.get(element.type.family)
+        value = text if pattern is None else f"CASE WHEN {text} ~ '{pattern}' THEN ({text})::{_cast(element)} END"
+        return (
+            f"SELECT {value} AS v FROM jsonb_path_query(to_jsonb(x.{self.quote(inside.column)}), '{path}') AS q(v) "
+            "WHERE jsonb_typeof(q.v) IN ('string', 'number', 'boolean')"
+        )
+
+    def create_elements(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
+        """As found rows."""
+        chosen = ", ".join(["0::int4 AS m, 0::int2 AS s, 0::int4 AS e, ''::text AS v", *_numbered(keys, "k")])
+        return f"CREATE TEMP TABLE {name} AS SELECT {chosen} FROM {self.table(table)} AS t WITH NO DATA"
+
+    def json_rows(self, operands: Sequence[str]) -> str:
+        """json_agg."""
+        return f"json_agg(json_build_array({', '.join(operands)}))::text"
+
+    def document(self, operand: str, column: Column) -> str:
+        """Arrays as JSON arrays."""
+        return f"to_jsonb({operand})::text" if column.type.family is TypeFamily.ARRAY else f"({operand})::text"
+
+    def written_document(self, text: str | None, column: Column) -> Any:
+        """Arrays as lists of the elements' texts."""
+        if text is None or column.type.family is not TypeFamily.ARRAY:
+            return text
+        return _texts(decode_json(text))
+
+
+def _texts(value: object) -> object:
+    """A JSON array as lists of texts, as deep as the array is; what else lies in it is JSON text."""
+    if isinstance(value, list):
+        return [_texts(each) for each in value]
+    return canonical_text(value)
+
+
+def _cast(element: Column) -> str:
+    return _COMMON_TYPES[element.type.family]
 
 
 def _numbered(names: Sequence[str], prefix: str) -> list[str]:

@@ -205,7 +205,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
         )
         for row in relations
     )
-    return StoreSchema(tuple(tables))
+    return StoreSchema(tuple(tables), documents=(TypeFamily.JSON, TypeFamily.ARRAY))
 
 
 def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequence[Row]) -> TableSchema:

@@ -17,6 +17,7 @@ from msgspec import DecodeError
 from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue
 from habeas.connectors.sql import reading
 from habeas.connectors.sql.dialect import Move
+from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session, at
 from habeas.connectors.sql.statements import HELD, SegmentStatements
@@ -45,6 +46,7 @@ class SqlReader(Reader):
         self._rows: dict[int, int] = {}  # step: rows put in, to tell when to analyse
         self._members: tuple[float, float] = (inf, -inf)  # the smallest and the largest member seen
         self._unsettled: dict[int, tuple[str, ...]] = {}  # step: what makes its rows distinct
+        self._elements = Elements(session, statements, self._fill, lambda move: self._move(move, {}))
 
     def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
         """Candidates come from the store; canonical forms are compared here."""
@@ -72,6 +74,7 @@ class SqlReader(Reader):
                 for row in rows:
                     number = row[width + 1] if numbered else None
                     for member in batch.members(row[width], number):
+                        self._elements.note(step, seed.column, member, row[:width], row[width])
                         yield row[:width], member
 
     def land(self, link: Link, landings: Iterable[Landing]) -> None:
@@ -169,8 +172,7 @@ class SqlReader(Reader):
             return act(link)
 
     def _follow(self, link: Link) -> int:
-        inside = link.source in self._statements.inside
-        newest = self._changed.get(link.source, 0) if inside else self._landed.get(link.id, 0)
+        newest = self._newest(link)
         seen = self._seen.get(link.id, -1)
         if newest <= max(seen, 0):
             return 0
@@ -178,6 +180,8 @@ class SqlReader(Reader):
         target = self._statements.step_of(link).index
         tested = self._statements.is_tested(link)
         parameters = {"seen": seen, "tick": self._tick}
+        if self._statements.is_sifted(link):
+            self._elements.sift(link, self._tick)
         count = 0
         for position, move in enumerate(self._statements.follow(link, first=target not in self._changed)):
             rows = self._move(move, parameters)
@@ -189,6 +193,16 @@ class SqlReader(Reader):
         if count:
             self._note(target, count)
         return count
+
+    def _newest(self, link: Link) -> int:
+        """The round in which what the link is followed from last changed."""
+        if link.source not in self._statements.inside:
+            return self._landed.get(link.id, 0)
+        newest = self._changed.get(link.source, 0)
+        if newest and self._statements.is_sifted(link):  # more of a row's elements may have become the subject's
+            ways = self._statements.plan.steps[link.source].links
+            newest = max(newest, *(self._changed.get(way.source, self._landed.get(way.id, 0)) for way in ways), 0)
+        return newest
 
     def _move(self, move: Move, parameters: Mapping[str, Any]) -> int:
         if move.filling is None:
@@ -251,6 +265,11 @@ class SqlReader(Reader):
             return
         names = self._statements.names[step.index]
         one_member = self._members[0] == self._members[1]
+        if self._elements.tracks(step):
+            self._elements.refresh(step, self._tick)
+            batches = self._elements.rows(step, columns, one_member=one_member)
+            yield from (_batch(rows) for rows in batches)
+            return
         statement = reading.read_rows(self._statements.dialect, names, columns, one_member=one_member)
         parsed = [
             position
@@ -269,6 +288,8 @@ class SqlReader(Reader):
         self._settle()
         if link.source not in self._changed:
             return
+        if self._statements.is_sifted(link):
+            self._elements.sift(link, self._tick)
         for batch in self._session.stream(reading.departing(self._statements, link)):
             yield [
                 Landing(member, Standing(standing), bool(exclusive), tuple(values))
@@ -287,21 +308,32 @@ class SqlReader(Reader):
         passes: tuple[reading.Owners, ...] = ("sole",) if sole else ("single", "joint")
         for owners in passes:
             with at(step):
-                for batch in self._freezing(step, owners, digest_key, secrets, new_only):
-                    yield _chunk(step, number, *batch, owners == "joint")
+                for batch, valued in self._freezing(step, owners, digest_key, secrets, new_only):
+                    chunk = _chunk(step, number, batch, valued, owners == "joint")
+                    if self._elements.tracks(step):
+                        chunk.elements = [self._elements.led_to(step, row[-1]) for row in batch]
+                    yield chunk
                     number += 1
 
     def _freezing(
         self, step: Step, owners: reading.Owners, digest_key: bytes, secrets: Secrets, new_only: bool
     ) -> Iterator[tuple[list[Row], tuple[int, ...]]]:
-        freezing = reading.read_to_freeze(self._statements, step, owners, new_only=new_only)
-        dialect = self._statements.dialect
+        statements, dialect = self._statements, self._statements.dialect
+        led = None
+        if self._elements.tracks(step):
+            self._elements.refresh(step, self._tick)
+            led = led_owned(statements, statements.names[step.index])
+        freezing = reading.read_to_freeze(statements, step, owners, new_only=new_only, led=led)
         parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **freezing.constants}
         if freezing.ingredients:
             parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
         rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
         while batch := list(islice(rows, CHUNK_ROWS)):
             yield batch, freezing.valued
+
+
+def _batch(rows: list[Row]) -> RowBatch:
+    return RowBatch([row[0] for row in rows], [row[1] for row in rows], [row[2:] for row in rows])
 
 
 def _parse(row: Row, positions: Sequence[int]) -> Row:

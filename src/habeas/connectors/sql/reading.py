@@ -30,14 +30,20 @@ def count_rows(names: Names) -> str:
     return f"SELECT m, s, COUNT(*) FROM {names.found} WHERE s < {HELD} GROUP BY m, s"
 
 
-def read_rows(dialect: Dialect, names: Names, columns: Sequence[str], *, one_member: bool) -> str:
-    """Rows by member and key; one member's rows by key alone, which an index can give."""
+def read_rows(
+    dialect: Dialect, names: Names, columns: Sequence[str], *, one_member: bool, led: str | None = None
+) -> str:
+    """Rows by member and key; one member's rows by key alone, which an index can give. `led` is a select of what
+    led to the rows, which then comes last.
+    """
     step = names.step
     chosen = [dialect.read(f"t.{dialect.quote(name)}", column_of(step, name)) for name in columns]
     order = names.grouped("t") if one_member else f"h.m, {names.grouped('t')}"
+    joined = "" if led is None else f" LEFT JOIN ({led}) AS l ON l.m = h.m AND {names.same_keys('l', 'h')}"
+    chosen += [] if led is None else ["l.p"]
     return (
         f"SELECT {', '.join(['h.m', 'h.s', *chosen])} FROM {names.found} AS h "
-        f"JOIN {names.table} AS t ON {names.same_row('t', 'h')} WHERE h.s < {HELD} ORDER BY {order}"
+        f"JOIN {names.table} AS t ON {names.same_row('t', 'h')}{joined} WHERE h.s < {HELD} ORDER BY {order}"
     )
 
 
@@ -75,7 +81,7 @@ def _others_that_point(statements: SegmentStatements, link: Link) -> str:
     same = " AND ".join(f"p.{dialect.quote(name)} = d.v{index}" for index, name in enumerate(link.source_columns))
     member = "" if statements.plan.erases else " AND f.m = d.m"
     return (
-        f"SELECT DISTINCT d.m, {listed} FROM d JOIN {names.table} AS p ON {same} "
+        f"SELECT DISTINCT d.m, {listed} FROM d JOIN {statements.rows_of(names, link.source_columns)} AS p ON {same} "
         f"LEFT JOIN {names.found} AS f ON {names.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
     )
 
@@ -84,8 +90,13 @@ Owners = Literal["sole", "single", "joint"]
 """Which rows: all of a cohort that found one member's rows only, those of one member each, or of several."""
 
 
-def read_to_freeze(statements: SegmentStatements, step: Step, owners: Owners, *, new_only: bool) -> Freezing:
-    """The subject's rows of a step by key, with digests and values. Raises Refused for a step without a key."""
+def read_to_freeze(
+    statements: SegmentStatements, step: Step, owners: Owners, *, new_only: bool, led: str | None = None
+) -> Freezing:
+    """The subject's rows of a step by key, with digests and values; `led`, a select of what led to the rows, last.
+
+    Raises Refused for a step without a key.
+    """
     dialect, names = statements.dialect, statements.names[step.index]
     if not step.key:
         raise Refused("rows without a usable key can't be frozen", cause="no_key", where=step.address)
@@ -98,11 +109,14 @@ def read_to_freeze(statements: SegmentStatements, step: Step, owners: Owners, *,
         "g.owners",
         dialect.row_digest(digest_texts(dialect, step, "t")),
         *values,
+        *([] if led is None else ["l.p"]),
     ]
     owned = _owned(dialect, names, owners, new_only=new_only)
     text = f"SELECT {', '.join(chosen)} FROM ({owned}) AS g JOIN {names.table} AS t ON {names.same_row('t', 'g')}"
     if compiler.ingredients:
         text += f" JOIN {dialect.ingredient_rows(compiler.ingredients)} ON x.m = g.owner"
+    if led is not None:
+        text += f" LEFT JOIN ({led}) AS l ON {names.same_keys('l', 'g')}"
     text += f" ORDER BY {names.grouped('t')}"
     return Freezing(text, tuple(compiler.ingredients), compiler.constants, valued)
 
@@ -124,6 +138,8 @@ def _owned(dialect: Dialect, names: Names, owners: Owners, *, new_only: bool) ->
 def _masked_value(dialect: Dialect, step: Step, mask: Mask, compiler: Compiler) -> str:
     operand = f"t.{dialect.quote(mask.field)}"
     column = column_of(step, mask.field)
+    if mask.parts:
+        return dialect.document(operand, column)
     if mask.expression is None:
         return dialect.text_of(operand, column.type)
     value = compiler.compile(cut(mask.expression, mask.length))
@@ -139,5 +155,5 @@ def is_constant(mask: Mask) -> bool:
 
 def digest_texts(dialect: Dialect, step: Step, row: str) -> list[str]:
     """The texts that a row's digest covers: its masked columns, or all the plan's where it is deleted whole."""
-    names = list(dict.fromkeys(mask.field for mask in step.masks)) or [column.name for column in step.columns]
+    names = list(dict.fromkeys(mask.field for mask in step.masks)) or [column.name for column in step.stored]
     return [dialect.text_of(f"{row}.{dialect.quote(name)}", column_of(step, name).type) for name in names]

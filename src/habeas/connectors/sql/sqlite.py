@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac as stdlib_hmac
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,12 +19,14 @@ from uuid import UUID
 from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Parameters
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
+from habeas.core.nested import NotADocument, open_document, values_at
 from habeas.core.schema import ColumnType, TableName, TypeFamily
 from habeas.core.values import canonical_text
-from habeas.plan.model import Column
+from habeas.plan.model import Column, Inside
 
 _NUMBERS = frozenset({TypeFamily.INTEGER, TypeFamily.DECIMAL, TypeFamily.FLOAT, TypeFamily.BOOLEAN})
 _SEPARATORS = " -().+/"
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 class SqliteDialect(Dialect):
@@ -250,6 +253,26 @@ class SqliteDialect(Dialect):
         """Its planner does well without, given primary keys."""
         return None
 
+    def elements_of(self, table: str, elements: Sequence[Column], identity: Sequence[str]) -> str:
+        """By a function of the session, since json_each fails on text that is no JSON."""
+        values = [f"e{index}.value AS {self.quote(each.name)}" for index, each in enumerate(elements)]
+        joins = "".join(f" CROSS JOIN json_each({self._scalars(each)}) AS e{n}" for n, each in enumerate(elements))
+        chosen = ", ".join(["x.*", *(f"x.{each} AS {each}" for each in identity), *values])
+        return f"(SELECT {chosen} FROM {table} AS x{joins})"
+
+    def _scalars(self, element: Column) -> str:
+        inside = element.inside or Inside(element.name)
+        path = json.dumps(inside.path, ensure_ascii=False).replace("'", "''")
+        return f"habeas_values(x.{self.quote(inside.column)}, '{path}', '{element.type.family}')"
+
+    def create_elements(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
+        """Without a key: SQLite makes the index that a join needs."""
+        return f"CREATE TABLE {name} (m INTEGER, s INTEGER, e INTEGER, v TEXT, {self._typed(keys, columns, 'k')})"
+
+    def json_rows(self, operands: Sequence[str]) -> str:
+        """json_group_array."""
+        return f"json_group_array(json_array({', '.join(operands)}))"
+
 
 def _ingredient_names(ingredients: Sequence[Ingredient]) -> list[str]:
     return ["m", *(f"c{index}" for index in range(len(ingredients)))]
@@ -279,9 +302,23 @@ def _row_digest(key: bytes, *texts: str | None) -> bytes:
     return stdlib_hmac.digest(key, json.dumps(texts, ensure_ascii=False).encode(), "sha256")
 
 
+def _values(document: object, path: str, family: str) -> str | None:
+    """The texts at a path of a JSON document, as a JSON array; integers as numbers where those are asked for."""
+    names = tuple(json.loads(path))
+    try:
+        found = values_at(open_document(document, {names: None}), names)
+        texts = [canonical_text(each) for each in found]
+    except NotADocument:
+        return None
+    if family == TypeFamily.INTEGER:
+        return json.dumps([int(text) for text in texts if text is not None and _INTEGER.fullmatch(text)])
+    return json.dumps(texts)
+
+
 FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("habeas_digest", 2, _digest),
     ("habeas_hmac", 3, _hmac),
     ("habeas_row_digest", -1, _row_digest),
+    ("habeas_values", 3, _values),
 )
 """Name, number of arguments (-1: any) and function of what a session registers; all deterministic."""

@@ -156,7 +156,8 @@ def read_schema(session: Session, dialect: Dialect, *, writable: bool) -> StoreS
         tuple(
             _table(session, dialect, gathered, row, triggers=row[0] in triggers, writable=writable)
             for row in session.fetch(_TABLES)
-        )
+        ),
+        documents=(TypeFamily.JSON, TypeFamily.TEXT, TypeFamily.OTHER),
     )
 
 

@@ -10,6 +10,7 @@ latter would scan its table once a row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from habeas.connectors.sql.dialect import Dialect, Move
@@ -67,6 +68,7 @@ class Witness(NamedTuple):
     target_columns: tuple[str, ...]
     step: int | None
     standing: Standing
+    inside: tuple[Column, ...] = ()  # those of `columns` that lie inside a column
 
 
 class SegmentStatements:
@@ -99,6 +101,32 @@ class SegmentStatements:
         """The table of values that came by a link from another segment."""
         return self.dialect.temp(f"hl_{link.id}")
 
+    def elements(self, names: Names) -> str:
+        """The table of values inside a step's columns that led to its rows."""
+        return self.dialect.temp(f"he_{names.step.index}")
+
+    def sifted(self, link: Link) -> str:
+        """The table of a link's values from elements that led to their rows."""
+        return self.dialect.temp(f"hv_{link.id}")
+
+    def is_sifted(self, link: Link) -> bool:
+        """Whether a link's values lie in arrays of which only some elements led to their row."""
+        if link.source not in self.inside:
+            return False
+        step = self.plan.steps[link.source]
+        columns = {each.inside.column for each in step.entries if each.inside is not None and not each.inside.whole}
+        given = (column_of(step, name).inside for name in link.source_columns) if columns else ()
+        return any(inside is not None and inside.column in columns for inside in given)
+
+    def rows_of(self, names: Names, compared: Iterable[str]) -> str:
+        """A step's table as a FROM item, with the values inside its columns that some of these names are."""
+        columns = [column_of(names.step, name) for name in compared]
+        return self._with_elements(names.table, columns, () if names.step.key else names.row_keys)
+
+    def _with_elements(self, table: str, columns: Iterable[Column], identity: tuple[str, ...] = ()) -> str:
+        elements = list(dict.fromkeys(column for column in columns if column.inside is not None))
+        return self.dialect.elements_of(table, elements, identity) if elements else table
+
     def step_of(self, link: Link) -> Step:
         """The step that a link of this segment leads to."""
         return next(self.plan.steps[index] for index in self.segment.steps if link in self.plan.steps[index].links)
@@ -122,7 +150,18 @@ class SegmentStatements:
                 made.append(dialect.create_candidates(table, names.step.table, names.row_keys, names.step.columns))
         for link in self.imports:
             made.append(dialect.create_landed(self.landed(link), self.step_of(link).table, *self.land_columns(link)))
-        return made
+        return [*made, *self._setup_elements()]
+
+    def _setup_elements(self) -> Iterator[str]:
+        for index in self.segment.steps:
+            step, names = self.plan.steps[index], self.names[index]
+            if step.entries:
+                yield self.dialect.create_elements(self.elements(names), step.table, names.row_keys, step.columns)
+        for link in (*self.links, *self.plan.exports(self.segment)):
+            if self.is_sifted(link):
+                source = self.plan.steps[link.source]
+                columns = tuple(column_of(source, name) for name in link.source_columns)
+                yield self.dialect.create_landed(self.sifted(link), source.table, columns, False)
 
     def witnesses(self, link: Link) -> list[Witness]:
         """What can hold back a row that this link reaches from the subject's row, strictest first."""
@@ -143,7 +182,7 @@ class SegmentStatements:
         ]
         if link.points == "to_target":
             found += [
-                Witness(each.table, each.columns, each.target_columns, each.step, Standing.SHARED_ROW)
+                Witness(each.table, each.columns, each.target_columns, each.step, Standing.SHARED_ROW, each.inside)
                 for each in step.pointings
             ]
         return sorted(found, key=lambda each: -each.standing)
@@ -171,8 +210,8 @@ class SegmentStatements:
             candidates = (self.dialect.email_candidates if seed.kind == "email" else self.dialect.phone_candidates)(
                 operand, column
             )
-            return f"SELECT {keys}, {text} FROM {names.table} AS t WHERE {candidates}", False
-        lookup = self.dialect.lookup(names.table, column, indexed=seed.indexed)
+            return f"SELECT {keys}, {text} FROM {self.rows_of(names, [seed.column])} AS t WHERE {candidates}", False
+        lookup = self.dialect.lookup(self.rows_of(names, [seed.column]), column, indexed=seed.indexed)
         return f"SELECT {keys}, {text}, w.n FROM {lookup.joined}", True
 
     def key_reads(self, names: Names, row: str) -> list[str]:
@@ -205,7 +244,7 @@ class SegmentStatements:
             wanted = f"h.s IN ({_WEAK})" if weak_only else f"h.s IN (1, {_WEAK})"
         return (
             f"SELECT h.m AS m, MIN({standing}) AS s, {self.dialect.parameter('tick')} AS r, {names.chosen('t')} "
-            f"FROM {self._joined(link)} WHERE h.r > {self.dialect.parameter('seen')} AND {wanted} "
+            f"FROM {self.joined(link)} WHERE h.r > {self.dialect.parameter('seen')} AND {wanted} "
             f"GROUP BY h.m, {names.grouped('t')}"
         )
 
@@ -222,11 +261,11 @@ class SegmentStatements:
             case "auto":
                 return Standing.OWN
 
-    def _joined(self, link: Link) -> str:
+    def joined(self, link: Link) -> str:
         """Sources of a link as `h` (m, s, r), joined with the rows `t` that it reaches."""
         step = self.step_of(link)
         dialect = self.dialect
-        table = self.names[step.index].table
+        table = self.rows_of(self.names[step.index], link.columns)
         targets = [column_of(step, name) for name in link.columns]
         if link.source not in self.inside:
             columns, as_text = self.land_columns(link)
@@ -261,14 +300,17 @@ class SegmentStatements:
         if names.step.key and set(link.source_columns) <= set(names.step.key):
             at = {column: key for column, key in zip(names.step.key, names.keys, strict=True)}
             return f"{names.found} AS h", [f"h.{at[column]}" for column in link.source_columns]
-        joined = f"{names.found} AS h JOIN {names.table} AS s ON {names.same_row('s', 'h')}"
+        if self.is_sifted(link):
+            return f"{self.sifted(link)} AS h", [f"h.v{index}" for index in range(len(link.source_columns))]
+        table = self.rows_of(names, link.source_columns)
+        joined = f"{names.found} AS h JOIN {table} AS s ON {names.same_row('s', 'h')}"
         return joined, [f"s.{self.dialect.quote(column)}" for column in link.source_columns]
 
     def _add_candidates(self, link: Link) -> Move:
         names = self.names[self.step_of(link).index]
         exclusive = "h.e" if link.source not in self.inside else "1"
         select = (
-            f"SELECT DISTINCT h.m, {exclusive}, {names.grouped('t')} FROM {self._joined(link)} "
+            f"SELECT DISTINCT h.m, {exclusive}, {names.grouped('t')} FROM {self.joined(link)} "
             f"WHERE h.r > {self.dialect.parameter('seen')} AND h.s = 1"
         )
         return self.dialect.add(self.candidates(link), ["m", "e", *names.keys], select)
@@ -292,22 +334,38 @@ class SegmentStatements:
         return self._merge(link, select, first=first)
 
     def _blocks(self, link: Link, names: Names, witness: Witness) -> str:
-        quote = self.dialect.quote
         pairs = zip(witness.columns, witness.target_columns, strict=True)
-        same = " AND ".join(f"p.{quote(column)} = t.{quote(target)}" for column, target in pairs)
+        same = " AND ".join(self._same(names.step, witness, column, target) for column, target in pairs)
         if witness.table == names.step.table:  # a row that points to itself is no witness
             pairs = zip(names.parts("p"), names.parts("t"), strict=True)
             same += " AND (" + " OR ".join(f"{other} <> {own}" for other, own in pairs) + ")"
         select = f"SELECT c.m, {names.listed('c')}, {witness.standing:d} AS s FROM {self.candidates(link)} AS c"
-        row = f"{select} JOIN {names.table} AS t ON {names.same_row('t', 'c')}"
+        table = self.rows_of(names, witness.target_columns)
+        row = f"{select} JOIN {table} AS t ON {names.same_row('t', 'c')}"
         if witness.step is not None and witness.step not in self.names:
             return row + self._far_witness(witness, names.step)
-        row += f" JOIN {self.dialect.table(witness.table)} AS p ON {same}"
+        row += f" JOIN {self._witnessing(witness)} AS p ON {same}"
         if witness.step is None:
             return row
         other = self.names[witness.step]
         member = "" if self._any_member else " AND f.m = c.m"
         return f"{row} LEFT JOIN {other.found} AS f ON {other.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
+
+    def _witnessing(self, witness: Witness) -> str:
+        if witness.step is not None:
+            return self.rows_of(self.names[witness.step], witness.columns)
+        return self._with_elements(self.dialect.table(witness.table), witness.inside)
+
+    def _same(self, step: Step, witness: Witness, column: str, target: str) -> str:
+        """That a witness's row `p` points to the tested row `t`; what lies inside a column may be of another type."""
+        left, right = f"p.{self.dialect.quote(column)}", f"t.{self.dialect.quote(target)}"
+        here = column_of(step, target)
+        listed = witness.inside if witness.step is None else self.plan.steps[witness.step].columns
+        there = next((each for each in listed if each.name == column), None)
+        is_inside = here.inside is not None or (there is not None and there.inside is not None)
+        if there is None or not is_inside or here.type.family is there.type.family:
+            return f"{left} = {right}"
+        return self.dialect.same_text(self.dialect.text_of(left, there.type), self.dialect.text_of(right, here.type))
 
     def _far_witness(self, witness: Witness, step: Step) -> str:
         """People of another store: a value that isn't known to be the subject's is somebody else's."""
