@@ -127,7 +127,7 @@ def schema_of(ddl: str) -> StoreSchema:
     )
     tables = tuple(_table(store, name, kind == "view", name in locked) for name, kind in names.fetchall())
     store.close()
-    return StoreSchema(tables)
+    return StoreSchema(tables, documents=(TypeFamily.JSON, TypeFamily.ARRAY))
 
 
 def _table(store: sqlite3.Connection, name: str, view: bool, locked: bool) -> TableSchema:

@@ -17,7 +17,7 @@ from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
 from habeas.execute.traversal import Traversal
-from habeas.plan.model import Step
+from habeas.plan.model import Step, base_of
 from habeas.spool.frames import Frame
 
 ROUNDS = 3  # of looking again for rows or values that somebody goes on writing
@@ -101,9 +101,11 @@ def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Ta
 
 def is_anchor(context: CohortContext, step: Step) -> bool:
     """Whether writing the step destroys fields by which rows are found: identity or reference fields."""
-    found_by = {seed.column for seed in step.seeds} | {column for link in step.links for column in link.columns}
+    found_by = {base_of(seed.column) for seed in step.seeds} | {
+        base_of(column) for link in step.links for column in link.columns
+    }
     leads_on = {
-        column
+        base_of(column)
         for other in context.plan.steps
         for link in other.links
         if link.source == step.index

@@ -17,6 +17,7 @@ from habeas.connectors.base import FrozenChunk, Reader, Secrets
 from habeas.core.errors import Incomplete
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
+from habeas.execute.documents import mask_documents
 from habeas.execute.wire import pack_chunk, unpack_chunk
 from habeas.masking.base import Masker, row_key
 from habeas.masking.registry import strategy
@@ -75,7 +76,7 @@ def mask_secrets(context: CohortContext) -> Secrets:
     names = {
         (mask.strategy, name)
         for step in context.plan.steps
-        for mask in step.masks
+        for mask in step.field_masks
         for name in strategy(mask.strategy).secret_names
     }
     return {
@@ -135,9 +136,11 @@ class Freezer:
     def _compute(self, step: Step, chunk: FrozenChunk) -> None:
         current = chunk.current or {}
         for position, mask in enumerate(step.masks):
-            if mask.form == "computed":
+            if mask.parts:
+                chunk.masked[position] = mask_documents(step, mask, chunk, current[position], self._masker)
+            elif mask.form == "computed":
                 chunk.masked[position] = self._mask_column(step, mask, chunk, current[position])
-        chunk.current = None
+        chunk.current = chunk.elements = None
 
     def _mask_column(self, step: Step, mask: Mask, chunk: FrozenChunk, values: list[str | None]) -> list[Any]:
         place = f"{step.address}:{mask.field}"

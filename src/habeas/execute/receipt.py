@@ -70,8 +70,8 @@ def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
         "frozen": frozen,
         **done,
         "verified": frozen,
-        "fields": {mask.field: mask.strategy for mask in step.masks},
-        "substituted": {mask.field: mask.substituted for mask in step.masks if mask.substituted},
+        "fields": {mask.field: mask.strategy for mask in step.field_masks},
+        "substituted": {mask.field: mask.substituted for mask in step.field_masks if mask.substituted},
         "kept": {reason: counts[member] for reason, counts in sorted(tally.kept.items()) if counts.get(member)},
         "key_kept": [kept.field for kept in step.kept],
     }

@@ -150,7 +150,8 @@ def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], coun
         held_back_by=tuple(_held_back(plan, step)),
         reads=tuple(output.path for output in step.output),
         writes=tuple(
-            FieldWrite(mask.field, mask.strategy, _effect(mask), mask.rule, mask.substituted) for mask in step.masks
+            FieldWrite(mask.field, mask.strategy, _effect(mask), mask.rule, mask.substituted)
+            for mask in step.field_masks
         ),
         kept=tuple(KeptField(kept.field, kept.reason) for kept in step.kept),
         deletes=step.delete,

@@ -22,7 +22,8 @@ from habeas.masking.registry import AnyStrategy, strategy
 from habeas.plan.assemble import reference_columns
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node
-from habeas.plan.model import Caution, Kept, Mask, Standing, Step
+from habeas.plan.model import Caution, Kept, Mask, Standing, Step, base_of
+from habeas.plan.parts import is_part, keep_part, part_mask, refuse_delete, refuse_part, unite_parts
 from habeas.plan.substitutes import CONSTANT, NULL, RANDOM_VALUE, constant_of, random_of
 from habeas.policy.model import Rule
 from habeas.policy.select import Selected
@@ -107,6 +108,7 @@ class _Chooser:
 
     def __init__(self, graph: Graph, node: Node, step: Step, rules: Mapping[str, Rule], prepare: _Preparer) -> None:
         self._prepare = prepare
+        self._graph = graph
         self._node = node
         self._step = step
         self._rules = rules
@@ -132,9 +134,11 @@ class _Chooser:
             kept = tuple(Kept(each.path, reason) for each in erasures)
             return msgspec.structs.replace(self._step, kept=kept), []
         decided = [self._decide(each) for each in erasures]
-        masks = tuple(each for each in decided if isinstance(each, Mask))
+        masks = unite_parts(self._step, (each for each in decided if isinstance(each, Mask)))
         if self._delete:  # masks are what happens to a row that can't be deleted
-            return msgspec.structs.replace(self._step, masks=masks, delete=True, checks=self._named(masks)), []
+            refused = refuse_delete(self._step, self._node)
+            step = msgspec.structs.replace(self._step, masks=masks, delete=True, checks=self._named(masks))
+            return step, [refused] if refused else []
         kept = tuple(each for each in decided if isinstance(each, Kept))
         problems = [each for each in decided if isinstance(each, Refused)]
         return msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks)), problems
@@ -146,14 +150,9 @@ class _Chooser:
     def _decide(self, selected: Selected) -> Mask | Kept | Refused | None:
         node, path = self._node, selected.path
         where = f"{node.address}:{path}"
-        if "." in path:
-            fix = "target the whole column, or declare masking_strategy_override delete on the collection"
-            message = "lies inside a column and can't be masked by itself yet"
-            return Refused(message, cause="unmaskable", where=where, fix=fix)
-        live = node.live.get(path)
+        live = node.live.get(base_of(path))
         if node.table is not None and live is None:
             return None  # a missing column is refused already
-        target = _Target(selected, where, self._types[path], live.nullable if live else True, path in self._unique)
         try:
             prepared = self._prepare(self._choice(selected))
         except BadInput as error:
@@ -164,7 +163,15 @@ class _Chooser:
             return Refused(message, cause="read_only_field", where=where, fix=fix)
         if prepared.strategy.keeps:
             return Kept(path, str(getattr(prepared.configuration, "reason", "preserved")))
+        if is_part(self._step, path):
+            return self._decide_part(selected, where, prepared)
+        target = _Target(selected, where, self._types[path], live.nullable if live else True, path in self._unique)
         return self._decide_key(target, prepared.choice) or self._decide_column(target, prepared)
+
+    def _decide_part(self, selected: Selected, where: str, prepared: _Prepared) -> Mask | Kept | Refused:
+        refused = refuse_part(self._node, selected.path, where)
+        kept = keep_part(self._graph, self._node, selected.path)
+        return refused or kept or part_mask(self._node, selected, prepared.choice, prepared.strategy)
 
     def _choice(self, selected: Selected) -> StrategyChoice:
         own = self._node.fields[selected.path].masking_strategy_override

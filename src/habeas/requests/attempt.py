@@ -203,7 +203,7 @@ def _fields_affected(entry: LogEntry) -> list[dict[str, Any]]:
     fields = (
         [(output.path, output.categories) for output in step.output]
         if entry.action == "access"
-        else [(mask.field, mask.categories) for mask in step.masks]
+        else [(mask.field, mask.categories) for mask in step.field_masks]
     )
     return [
         {"path": f"{step.address}:{path}", "field_name": path.rpartition(".")[2], "data_categories": list(categories)}

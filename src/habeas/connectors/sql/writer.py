@@ -100,7 +100,7 @@ class SqlWriter(Writer):
     def _fill(self, writes: StepWrites, chunk: FrozenChunk, *, digests: bool) -> None:
         for statement in writes.setup():
             self._session.change(statement)
-        values = [chunk.masked[position] or [] for position in writes.valued]
+        values = [writes.written(position, chunk.masked[position] or []) for position in writes.valued]
         columns = [range(len(chunk)), *([chunk.digests] if digests else []), *chunk.keys, *values]
         rows: Iterator[Row] = zip(*columns, strict=True)
         self._session.put(writes.filling(digests=digests), rows)

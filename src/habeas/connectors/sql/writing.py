@@ -50,6 +50,14 @@ class StepWrites:
         values = [self.dialect.quote(self.step.masks[position].field) for position in self.valued]
         return self.dialect.create_work(self.work, self.step.table, self.row_keys, values, self.step.columns)
 
+    def written(self, position: int, values: list[Any]) -> list[Any]:
+        """Values of a mask as they are put into the work table."""
+        mask = self.step.masks[position]
+        if not mask.parts:
+            return values
+        column = column_of(self.step, mask.field)
+        return [self.dialect.written_document(value, column) for value in values]
+
     def filling(self, *, digests: bool) -> str:
         """Put a chunk's rows into the work table, with their digests only where something compares them."""
         keys = [f"k{index}" for index in range(len(self.row_keys))]
