@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from habeas.core.errors import BadInput, NotFound, Refused
@@ -260,3 +261,16 @@ def test_a_new_connection_of_a_known_key_is_another_system(worker: Installation,
     assert not save_text(worker, CLIENT, "shop", SHOP).failed
     again = ended(worker, take(worker))
     assert (again["status"], again["outcome"]) == ("complete", "delivered"), again["reason_detail"]
+
+
+def test_a_connection_that_was_replaced_keeps_no_session(opened: Callable[..., Any], postgres_url: str) -> None:
+    installation = opened()
+    for _ in range(3):
+        given = ConnectionInput(name="pg", key="pg", connection_type="postgres", access="write")
+        assert not save_connections(installation, CLIENT, [given]).failed
+        set_secrets(installation, CLIENT, "pg", {"url": postgres_url}, verify=False)
+        assert installation.sources.schema("pg", None).tables == ()
+        delete_connection(installation, CLIENT, "pg")
+    with psycopg.connect(postgres_url) as connection:
+        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        wait_until(lambda: connection.execute(others).fetchone() == (0,))

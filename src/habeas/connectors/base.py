@@ -235,4 +235,7 @@ class Connector(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close all sessions; safe to call twice."""
+        """Close all sessions that nobody uses, and those in use as they are given back; safe to call twice.
+
+        Who still holds the connector may go on using it.
+        """

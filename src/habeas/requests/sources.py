@@ -48,7 +48,6 @@ class Sources:
         self._data_dir = data_dir
         self._guard = threading.Lock()
         self._built: dict[str, _Built] = {}
-        self._retired: list[Connector] = []
         self._schemas: dict[SchemaKey, _Read] = {}
         self._generation = 0
 
@@ -103,11 +102,13 @@ class Sources:
             self.forget(key)
 
     def forget(self, connection_key: str) -> None:
-        """Build the connector and read its schemas anew when next asked."""
+        """Build the connector and read its schemas anew when next asked. Who uses the old one may go on: its
+        sessions close as they are given back.
+        """
         with self._guard:
             built = self._built.pop(connection_key, None)
-            if built is not None:
-                self._retired.append(built.connector)
+        if built is not None:
+            built.connector.close()
         self.forget_schemas(connection_key)
 
     def forget_schemas(self, connection_key: str | None = None) -> None:
@@ -118,11 +119,10 @@ class Sources:
             self._generation += 1
 
     def close(self) -> None:
-        """Close all connectors, also those replaced; safe to call twice."""
+        """Close all connectors; safe to call twice."""
         with self._guard:
-            connectors = [built.connector for built in self._built.values()] + self._retired
+            connectors = [built.connector for built in self._built.values()]
             self._built.clear()
-            self._retired.clear()
             self._schemas.clear()
         for connector in connectors:
             connector.close()
