@@ -43,6 +43,7 @@ class Company:
     def declare(self, server: Server) -> None:
         """Connections, datasets, and the policy `both`: access, and erasure by `STRATEGY`."""
         api = server.api
+        api.http.delete("/api/v1/connection/shop")  # an earlier company's, maybe of another kind
         api.connect("shop", "postgres" if self.shop.startswith("postgresql") else "sqlite", {"url": self.shop})
         api.connect("desk", "sqlite", {"url": self.desk})
         shop, desk = shopbook.datasets()

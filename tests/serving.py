@@ -131,25 +131,30 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data_dir.parent / f"{data_dir.name}.log"
 
-    def start(self, *, crash_at: str | None = None, seconds: float = 30, sign_in: bool = True) -> None:
-        """Start and wait until it takes requests. `crash_at`: the boundary at which a process kills itself."""
-        environment = {
+    def environment(self) -> dict[str, str]:
+        """What the server's processes are started with; other commands of habeas then act on its data directory."""
+        return {
             **{name: value for name, value in os.environ.items() if not name.startswith("HABEAS_")},
             **ROOT,
             "HABEAS_DATA_DIR": str(self.data_dir),
             "HABEAS_PORT": str(self.port),
             **self.settings,
         }
-        if crash_at:
-            environment["HABEAS_CRASH_AT"] = crash_at
+
+    def run(self, *arguments: str, **more: str) -> subprocess.Popen[bytes]:
+        """Start a `habeas` command that writes to the server's log; `more` are further variables."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "habeas", "serve"],
-                env=environment,
+            return subprocess.Popen(
+                [sys.executable, "-m", "habeas", *arguments],
+                env=self.environment() | more,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def start(self, *options: str, crash_at: str | None = None, seconds: float = 30, sign_in: bool = True) -> None:
+        """Start and wait until it takes requests. `crash_at`: the boundary at which a process kills itself."""
+        self.process = self.run("serve", *options, **({"HABEAS_CRASH_AT": crash_at} if crash_at else {}))
         deadline = time.monotonic() + seconds
         while not self._healthy():
             assert self.process.poll() is None, f"the server ended: {self.log.read_text()[-3000:]}"

@@ -63,10 +63,15 @@ def run_access(
     result = AccessResult()
     spooled: list[list[SpooledRows]] = [[] for _ in packages]
 
-    def visit(segment: Segment, reader: Reader) -> None:
+    def shown_in(segment: Segment) -> list[Step]:
         steps = [context.plan.steps[index] for index in segment.steps]
-        shown = [step for step in steps if step.output]
-        context.log([LogEntry(step, "access", "in_processing", "starting") for step in shown])
+        return [step for step in steps if step.output]
+
+    def begin(segment: Segment) -> None:
+        context.log([LogEntry(step, "access", "in_processing", "starting") for step in shown_in(segment)])
+
+    def visit(segment: Segment, reader: Reader) -> None:
+        shown = shown_in(segment)
         for step in shown:
             for package, frames in _spool_step(context, reader, step, packages, result).items():
                 spooled[package].append(SpooledRows(step.index, frames))
@@ -75,7 +80,9 @@ def run_access(
     # A row that she owns together with another member of the cohort is hers to erase along with him, but not
     # hers to read: an access judges as if she were alone.
     alone = msgspec.structs.replace(context.plan, erases=False)
-    Traversal(alone, context.connector, context.spool, seeds=context.seeds(), label=context.label).run(visit)
+    seeds = context.seeds()
+    traversal = Traversal(alone, context.connector, context.spool, seeds=seeds, label=context.label, begin=begin)
+    traversal.run(visit)
     for rows in spooled:
         rows.sort(key=lambda each: each.step)
     return result, spooled

@@ -17,6 +17,7 @@ from habeas.plan.model import Link, Plan, Segment
 from habeas.spool.frames import Frame, Spool
 
 Visit = Callable[[Segment, Reader], None]
+Begin = Callable[[Segment], None]
 Loads = Callable[[int], Iterable[FrozenChunk]]
 
 
@@ -61,6 +62,7 @@ class Traversal:
         label: str,
         loads: Loads | None = None,
         name: str = "landings",
+        begin: Begin | None = None,
     ) -> None:
         self._plan = plan
         self._connector = connector
@@ -68,10 +70,12 @@ class Traversal:
         self._seeds = seeds
         self._label = label
         self._loads = loads
+        self._begin = begin
+        self._begun: set[Segment] = set()
 
     def run(self, visit: Visit) -> None:
         """Find all rows; `visit` is called once a segment, while its snapshot is open, sources before targets
-        (inside a loop: after the loop's fixpoint)."""
+        (inside a loop: after the loop's fixpoint), `begin` before its first statement."""
         for loop, group in groupby(self._plan.segments, key=lambda segment: segment.loop):
             segments = tuple(group)
             if loop is None:
@@ -89,6 +93,9 @@ class Traversal:
 
     def _run_segment(self, segment: Segment, visit: Visit | None) -> bool:
         plan = self._plan
+        if self._begin is not None and segment not in self._begun:
+            self._begun.add(segment)
+            self._begin(segment)
         connector = self._connector(segment.connection)
         with connector.reader(plan, segment, self._label) as reader:
             for index in segment.steps:
