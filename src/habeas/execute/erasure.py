@@ -46,11 +46,17 @@ class ErasureResult(msgspec.Struct):
 
 
 def run_freeze(context: CohortContext, epoch: int) -> ErasureResult:
-    """Find every row the erasure will touch and freeze it durably. Writes to no source; safe to run again."""
+    """Find every row the erasure will touch and freeze it durably. Writes to no source; safe to run again.
+
+    Raises MembersRefused for requests whose masked values a store would not take.
+    """
     result = ErasureResult()
     freezer = Freezer(context, epoch)
     freezer.begin()
+    written = [step for step in context.plan.steps if step.writes]
+    context.log([LogEntry(step, "erasure", "in_processing", "looking for its rows") for step in written])
     _traverse(context, freezer.visit(result.tallies), seeded=True)
+    try_writes(context, freezer)
     return result
 
 
