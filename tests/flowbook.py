@@ -62,16 +62,23 @@ class Flow:
 
 
 @contextmanager
+def opened(data_dir: Path, **settings: Any) -> Iterator[Flow]:
+    """An installation over a data directory; nothing executes what it takes in."""
+    with asyncio.Runner() as runner, open_installation(Settings(data_dir=data_dir, **settings)) as installation:
+        yield Flow(installation, _LocalApi(installation, runner))
+
+
+@contextmanager
 def flowing(data_dir: Path, **settings: Any) -> Iterator[Flow]:
-    """An installation over a data directory with one worker, which is stopped at the end."""
+    """The same with a worker, which is stopped at the end. One a process, since the durable engine is."""
     chosen = Settings(data_dir=data_dir, **settings)
     stop, began = threading.Event(), threading.Event()
-    with asyncio.Runner() as runner, open_installation(chosen) as installation:
+    with opened(data_dir, **settings) as flow:
         worker = threading.Thread(target=run_worker, args=(chosen, stop), kwargs={"began": began.set}, daemon=True)
         worker.start()
         try:
             assert began.wait(START_SECONDS), "the worker didn't begin"
-            yield Flow(installation, _LocalApi(installation, runner))
+            yield flow
         finally:
             stop.set()
             worker.join(START_SECONDS)

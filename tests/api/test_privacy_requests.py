@@ -139,6 +139,7 @@ def test_retry_and_cancel(shared_api: Api) -> None:
     [made] = submit(shared_api, ITEM)["succeeded"]
     path = f"/privacy-request/{made['id']}"
     assert shared_api.call("POST", f"{path}/retry").status_code == 400
+    assert shared_api.call("POST", f"{path}/resume_from_requires_input").status_code == 400
     assert shared_api.ok("POST", f"{path}/cancel", json={"reason": "asked twice"})["status"] == "canceled"
     assert shared_api.ok("POST", f"{path}/cancel")["status"] == "canceled"
     assert shared_api.call("POST", "/privacy-request/pri_nobody/retry").status_code == 404

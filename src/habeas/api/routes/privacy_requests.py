@@ -278,6 +278,15 @@ def retry_privacy_request(request_id: str, here: Here, actor: Resume) -> dict[st
     return _only(service.retry(here, [request_id], actor=actor))
 
 
+@router.post("/privacy-request/{request_id}/resume_from_requires_input", response_model=PrivacyRequestAnswer)
+def resume_privacy_request_from_requires_input(request_id: str, here: Here, actor: Resume) -> dict[str, Any]:
+    """Go on with a request that waited for somebody: it is planned anew, with what is configured now."""
+    status = service.read_request(here, request_id)["status"]
+    if status != Status.REQUIRES_INPUT:
+        raise WrongState(f"can't be resumed: it is {status}, not requires_input", where=request_id)
+    return _only(service.retry(here, [request_id], actor=actor))
+
+
 @router.post("/privacy-request/{request_id}/cancel", response_model=PrivacyRequestAnswer)
 def cancel_privacy_request(
     request_id: str, here: Here, actor: Review, given: Annotated[ReasonInput | None, Body()] = None
