@@ -1,0 +1,58 @@
+"""One installation with a worker for a module, and for each test stores of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from habeas.core.settings import Settings
+from habeas.requests.installation import Installation, open_installation
+from habeas.requests.worker import run_worker
+from nestedbook import Documents
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation whose worker runs in a thread of this process."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("nested") / "data")
+    stop, began = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: run_worker(settings, stop, began=began.set))
+    with open_installation(settings) as opened:
+        thread.start()
+        assert began.wait(30)
+        yield opened
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(
+    request: pytest.FixtureRequest, installation: Installation, tmp_path: Path, postgres_url_of_session: str
+) -> Iterator[Documents]:
+    """An empty store of each kind."""
+    made = Documents(request.param, "db", installation, tmp_path, postgres_url_of_session)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def other(
+    store: Documents, installation: Installation, tmp_path: Path, postgres_url_of_session: str
+) -> Iterator[Documents]:
+    """A second store, of the other kind."""
+    kind = "postgres" if store.kind == "sqlite" else "sqlite"
+    made = Documents(kind, "far", installation, tmp_path, postgres_url_of_session)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def postgres(installation: Installation, tmp_path: Path, postgres_url_of_session: str) -> Iterator[Documents]:
+    """An empty store of PostgreSQL, for what only it has."""
+    made = Documents("postgres", "db", installation, tmp_path, postgres_url_of_session)
+    yield made
+    made.close()
