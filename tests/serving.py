@@ -184,7 +184,8 @@ class Server:
             time.sleep(0.02)
 
     def _worker_died(self) -> bool:
-        return "the worker ended; starting it again" in self.log.read_text()
+        lines = self.log.read_text().splitlines()
+        return any("the worker ended; starting it again" in line and '"code": -9' in line for line in lines)
 
     def stop(self, seconds: float = 15) -> int:
         """SIGTERM, and wait for the clean end; its exit code."""

@@ -55,18 +55,20 @@ def working(client: Client) -> Iterator[Callable[[], None]]:
     if client.installation is None:
         yield lambda: None
         return
+    # Here and not in the thread: the engine's import of sqlalchemy.orm registers itself while the API already asks.
+    from habeas.requests.worker import run_worker
+
     ended = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="worker") as threads:
-        work = threads.submit(_work, client.installation.settings, ended)
+        work = threads.submit(_work, run_worker, client.installation.settings, ended)
         try:
             yield lambda: work.result() if work.done() else None
         finally:
             ended.set()
 
 
-def _work(settings: Settings, ended: threading.Event) -> None:
+def _work(run_worker: Callable[[Settings, threading.Event], None], settings: Settings, ended: threading.Event) -> None:
     from habeas.core.errors import Conflict
-    from habeas.requests.worker import run_worker
 
     # Conflict: another worker has the directory, and does the work.
     with suppress(Conflict):
