@@ -7,6 +7,7 @@ these into `application/problem+json`, the flow turns them into a request's reas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -154,6 +155,18 @@ class Refused(HabeasError):
         super().__init__(message, where=where, fix=fix)
         self.cause = cause
         self.problems = problems
+
+
+class MembersRefused(HabeasError):
+    """Some requests of a cohort can't be answered as asked, found before the first write: by member, why."""
+
+    status = 422
+    code = "refused"
+
+    def __init__(self, members: Mapping[int, Refused]) -> None:
+        first = members[min(members)]
+        super().__init__(first.message, where=first.where, fix=first.fix)
+        self.members = members
 
 
 class Incomplete(HabeasError):

@@ -75,10 +75,10 @@ class TableName(msgspec.Struct, frozen=True, order=True):
 class TableSchema(msgspec.Struct, frozen=True):
     """One live table. `uniques` are unique keys whose columns are all NOT NULL or not (see columns).
 
-    `unique_parts` are columns of unique indexes that are no keys, being partial or over expressions.
-    `checks` are conditions of CHECKs in the store's own spelling. `indexes` holds the leading column names of each plain (non-partial) index, the primary key's and
-    unique keys' included; an expression in an index appears as its text. `fingerprint` covers names,
-    types, nullability, keys and foreign keys, and is what a plan is pinned to.
+    `unique_parts` are columns of unique indexes that are no keys, being partial or over expressions; `checks` are
+    CHECKs in the store's own spelling. `indexes` holds the leading column names of each plain (non-partial) index,
+    the primary key's and unique keys' included; an expression in an index appears as its text. `fingerprint` covers
+    names, types, nullability, keys and foreign keys, and is what a plan is pinned to.
     """
 
     table: TableName

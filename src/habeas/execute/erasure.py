@@ -17,6 +17,7 @@ from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
 from habeas.execute.traversal import Traversal
+from habeas.execute.trial import try_writes
 from habeas.plan.model import Step, base_of
 from habeas.spool.frames import Frame
 

@@ -15,9 +15,11 @@ import msgspec
 
 from habeas.connectors.base import FrozenChunk, Reader, Secrets
 from habeas.core.errors import Incomplete
+from habeas.core.schema import TypeFamily
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
 from habeas.execute.documents import mask_documents
+from habeas.execute.draws import make_distinct, may_meet
 from habeas.execute.wire import pack_chunk, unpack_chunk
 from habeas.masking.base import Masker, row_key
 from habeas.masking.registry import strategy
@@ -93,6 +95,7 @@ class Freezer:
         self._prefix = f"frozen-{epoch}-"
         self._secrets = mask_secrets(context)
         self._new: set[str] = set()
+        self._drawn: dict[str, set[str]] = {}  # by field, values drawn of so few that they may meet
 
     def visit(self, tallies: dict[int, Tally], *, new_only: bool = False) -> VisitSteps:
         """A traversal's visit that freezes each written step; counts go to `tallies`."""
@@ -116,7 +119,7 @@ class Freezer:
         number, rows, written = len(self.frames(step.index)) if new_only else 0, 0, []
         for chunk in reader.freeze(step, self.context.digest_key, self._secrets, new_only=new_only):
             chunk.number = number
-            self._compute(step, chunk)
+            self._compute(reader, step, chunk)
             name = f"{self._prefix}{step.index:05}-{number:06}{'-joint' if chunk.joint else ''}"
             written.append(self.context.spool.write(name, pack_chunk(chunk), durable=True))
             reach("freeze.frame")
@@ -133,24 +136,31 @@ class Freezer:
         taken, self._new = frozenset(self._new), set()
         return taken
 
-    def _compute(self, step: Step, chunk: FrozenChunk) -> None:
+    def _compute(self, reader: Reader, step: Step, chunk: FrozenChunk) -> None:
         current = chunk.current or {}
         for position, mask in enumerate(step.masks):
             if mask.parts:
                 chunk.masked[position] = mask_documents(step, mask, chunk, current[position], self._masker)
             elif mask.form == "computed":
-                chunk.masked[position] = self._mask_column(step, mask, chunk, current[position])
+                chunk.masked[position] = self._mask_column(reader, step, mask, chunk, current[position])
         chunk.current = chunk.elements = None
 
-    def _mask_column(self, step: Step, mask: Mask, chunk: FrozenChunk, values: list[str | None]) -> list[Any]:
+    def _mask_column(
+        self, reader: Reader, step: Step, mask: Mask, chunk: FrozenChunk, values: list[str | None]
+    ) -> list[Any]:
         place = f"{step.address}:{mask.field}"
-        maskers: dict[int, Masker] = {}
-        masked: list[Any] = []
-        for row, (owner, value) in enumerate(zip(chunk.owners, values, strict=True)):
-            if owner not in maskers:
-                maskers[owner] = self._masker(mask, owner)
-            key = row_key(place, [column[row] for column in chunk.keys]) if mask.per_row else None
-            masked.append(maskers[owner](value, key))
+        maskers = {owner: self._masker(mask, owner) for owner in set(chunk.owners)}
+
+        def draw(row: int, mark: bytes = b"") -> str | None:
+            key = row_key(place, [column[row] for column in chunk.keys]) + mark if mask.per_row else None
+            return maskers[chunk.owners[row]](values[row], key)
+
+        masked: list[Any] = [draw(row) for row in range(len(values))]
+        if may_meet(mask):
+            seen = self._drawn.setdefault(place, set())
+            make_distinct(masked, seen, lambda drawn: reader.taken(step, mask.field, drawn), draw, place)
+        if step.column(mask.field).type.family is TypeFamily.BINARY:
+            return [None if value is None else bytes.fromhex(value) for value in masked]
         return masked
 
     def _masker(self, mask: Mask, owner: int) -> Masker:

@@ -79,11 +79,32 @@ def complete(attempt: Attempt) -> None:
 
 def fail(attempt: Attempt, error: HabeasError, reason: Reason) -> None:
     """End the cohort in error. What was written stays recorded, so that a retry repeats nothing done."""
-    detail = {"address": error.where or "", "problem": error.message, "fix": error.fix or error.advice, "code": error.code}
-    if isinstance(error, Refused):
-        detail["code"] = error.cause
-    values: dict[str, Any] = {"reason": reason, "reason_detail": detail, "outcome": None}
+    values: dict[str, Any] = {"reason": reason, "reason_detail": _detail(error), "outcome": None}
     _end_all(attempt, Status.ERROR, Stage.DONE, values, purge=reason is not Reason.INCOMPLETE)
+
+
+def refuse_members(attempt: Attempt, problems: Mapping[int, Refused]) -> None:
+    """End these members of the cohort as refused, before its first write; the others stay."""
+    check_status(Status.IN_PROCESSING, Status.ERROR)
+    now = attempt.installation.clock.now()
+    ended = {"status": Status.ERROR, "stage": Stage.DONE, "finished_processing_at": now, "updated_at": now}
+    with attempt.installation.database.begin() as connection:
+        if cohorts.present_epoch(connection, attempt.cohort_id) != attempt.epoch:
+            raise Fenced("another attempt owns the cohort", where=attempt.cohort_id)
+        for member, problem in sorted(problems.items()):
+            expected = {"status": Status.IN_PROCESSING, "member": member}
+            values = {"reason": Reason.REFUSED, "reason_detail": _detail(problem), "outcome": None}
+            store.move_members(connection, attempt.cohort_id, expected, ended | values)
+
+
+def _detail(error: HabeasError) -> dict[str, str]:
+    code = error.cause if isinstance(error, Refused) else error.code
+    return {
+        "address": error.where or "",
+        "problem": error.message,
+        "fix": error.fix or error.advice,
+        "code": code,
+    }
 
 
 def requeue(attempt: Attempt) -> None:

@@ -16,17 +16,17 @@ from typing import Literal
 
 import tenacity
 
-from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Incomplete, Refused, SchemaChanged
+from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Incomplete, MembersRefused, Refused, SchemaChanged
 from habeas.core.log import get_logger
 from habeas.deliver.base import DeliveryFailed
 from habeas.durable.boundary import reach
 from habeas.durable.port import Steps, Workflow
 from habeas.execute.access import run_access
 from habeas.execute.context import LogEntry
-from habeas.execute.erasure import run_freeze, run_mask, run_verify
+from habeas.execute.erasure import ErasureResult, run_freeze, run_mask, run_verify
 from habeas.plan.model import Plan
 from habeas.requests.attempt import Attempt, MembersLeft, begin_attempt
-from habeas.requests.ending import complete, fail, keep_ledger, requeue
+from habeas.requests.ending import complete, fail, keep_ledger, refuse_members, requeue
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage
 from habeas.requests.packaging import deliver_packages, open_places
@@ -54,9 +54,21 @@ def _access(attempt: Attempt) -> None:
 
 
 def _freeze(attempt: Attempt) -> None:
-    attempt.progress.erasure = run_freeze(attempt.context, attempt.epoch)
+    attempt.progress.erasure = _freeze_or_refuse(attempt)
     attempt.progress.freeze_epoch = attempt.epoch
     attempt.progress.wrote = attempt.progress.erasure.frozen() > 0  # from here on, masking may have begun
+
+
+def _freeze_or_refuse(attempt: Attempt) -> ErasureResult:
+    """Freeze, without the members that a store would refuse: they end as refused, the others go on."""
+    while True:
+        try:
+            return run_freeze(attempt.context, attempt.epoch)
+        except MembersRefused as refused:
+            if len(refused.members) == len(attempt.rows):
+                raise refused.members[min(refused.members)] from None
+            refuse_members(attempt, refused.members)
+            attempt.let_go()
 
 
 def _mask(attempt: Attempt) -> None:

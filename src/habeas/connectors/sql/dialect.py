@@ -78,6 +78,10 @@ class Dialect(ABC):
     def parameter(self, name: str) -> str:
         """The place of a named parameter; names are ours: letters, digits, underscores."""
 
+    def verbatim(self, text: str) -> str:
+        """SQL of the store's own, such as a CHECK, as part of a statement: what marks parameters is escaped."""
+        return text.replace("%", "%%") if self.parameter("p").startswith("%") else text
+
     @abstractmethod
     def table(self, table: TableName) -> str:
         """The quoted, qualified name of a table of the source."""

@@ -20,7 +20,7 @@ from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session, at
-from habeas.connectors.sql.statements import HELD, SegmentStatements
+from habeas.connectors.sql.statements import HELD, SegmentStatements, column_of
 from habeas.core.schema import TypeFamily
 from habeas.core.values import decode_json
 from habeas.plan.model import Link, Seed, Standing, Step
@@ -282,6 +282,15 @@ class SqlReader(Reader):
                 if parsed:
                     rows = [_parse(row, parsed) for row in rows]
                 yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
+
+    def taken(self, step: Step, column: str, values: Sequence[str]) -> frozenset[int]:
+        """By the column's own `=`; a value that the column can't hold is taken by nobody."""
+        dialect = self._statements.dialect
+        lookup = dialect.lookup(self._statements.names[step.index].table, column_of(step, column), indexed=True)
+        bound = [lookup.convert(value) for value in values]
+        with at(step):
+            found = self._session.fetch(f"SELECT w.n FROM {lookup.joined}", {"values": dialect.array(bound)})
+        return frozenset(int(number) - 1 for (number,) in found)
 
     def departures(self, link: Link) -> Iterator[list[Landing]]:
         """NULL in a value leaves no landing: it matches nothing."""

@@ -60,6 +60,16 @@ class SqlWriter(Writer):
                     found[state].append(position)
         return Verified(found[VANISHED], found[UNTOUCHED], found[CHANGED])
 
+    def try_out(self, step: Step, chunk: FrozenChunk, check: str) -> Sequence[int]:
+        """By the store's own condition over the frozen values."""
+        if not len(chunk):
+            return ()
+        writes = self._of(step)
+        with at(step), self._transaction(writes=False):
+            self._fill(writes, chunk, digests=False)
+            trial = writes.trial(check)
+            return [position for (position,) in self._session.fetch(trial.statement, trial.constants)]
+
     def _states(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Sequence[Row]:
         writes = self._of(step)
         with self._transaction(writes=False):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from habeas.connectors.sql.checks import condition_of
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.expression import Compiler, cut
 from habeas.connectors.sql.reading import digest_texts, is_constant
@@ -97,6 +98,33 @@ class StepWrites:
         on = f"{self._joined()} AND {self._range()} AND {self._digest()} = w.d"
         return self.dialect.delete_from(self.table, self.row_keys, self.work, on)
 
+    def trial(self, check: str) -> Compiled:
+        """Positions of rows whose masked values a CHECK refuses; NULL passes, as in the store.
+
+        The condition's names find the masked values first, and all other columns of the row around them.
+        """
+        compiler, dialect = self._compiler(), self.dialect
+        masked = [self._after(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
+        name = dialect.quote(self.step.table.name)
+        values = ", ".join(f"{value} AS habeas_v{number}" for number, value in enumerate(masked))
+        renamed = ", ".join(
+            f"habeas_v{number} AS {dialect.quote(mask.field)}" for number, mask in enumerate(self.step.masks)
+        )
+        statement = (
+            f"SELECT habeas_p FROM (SELECT t.*, w.p AS habeas_p, {values} FROM {self.work} AS w "
+            f"JOIN {self.table} AS t ON {self._joined()}) AS {name} "
+            f"WHERE EXISTS (SELECT 1 FROM (SELECT {renamed}) AS {name} "
+            f"WHERE NOT {dialect.verbatim(condition_of(check))})"
+        )
+        return Compiled(statement, compiler.constants)
+
+    def _after(self, position: int, mask: Mask, compiler: Compiler) -> str:
+        """What a column holds once it is masked, of the column's own type."""
+        operand = f"t.{self.dialect.quote(mask.field)}"
+        if isinstance(mask.expression, Null):
+            return f"CASE WHEN 1 = 0 THEN {operand} END"
+        return f"CASE WHEN {operand} IS NULL THEN {operand} ELSE {self._value(position, mask, compiler)} END"
+
     def verify(self) -> Compiled:
         """Positions and states of all rows that aren't masked. Of a step that deletes, no row is masked."""
         masked, compiler = self._masked()
@@ -154,6 +182,6 @@ class StepWrites:
         if isinstance(mask.expression, Null):
             return f"{operand} IS NULL"
         value = self._value(position, mask, compiler)
-        by_value = position in self.valued or column.type.family is TypeFamily.JSON
+        by_value = position in self.valued or column.type.family in (TypeFamily.JSON, TypeFamily.OTHER)
         same = self.dialect.same_value(operand, value) if by_value else f"{operand} = {value}"
         return f"({operand} IS NULL OR {same})"
