@@ -1,7 +1,8 @@
 """Fixtures of all parts: a fresh PostgreSQL database, a fresh SQLite file, the folder of real cases.
 
-Servers are real. `HABEAS_TEST_POSTGRES` names the server (default: 127.0.0.1:5432, user postgres); where none
-answers, the tests that need it are skipped with that reason, and `.ci/run` fails on such skips.
+Servers are real. `HABEAS_TEST_POSTGRES` names the server (default: 127.0.0.1:5432, user postgres), and
+`HABEAS_TEST_MARIADB` MariaDB's (default: 127.0.0.1:3306, user root); where none answers, the tests that need it are
+skipped with that reason, and `.ci/run` fails on such skips.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+MARIADB = os.environ.get("HABEAS_TEST_MARIADB", "mariadb://root@127.0.0.1:3306")
 SERVER = os.environ.get("HABEAS_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
@@ -75,6 +79,54 @@ def make_postgres_of_module(postgres_server: str, worker_name: str) -> Iterator[
 def postgres_url_of_session(postgres_server: str, worker_name: str) -> Iterator[str]:
     """One PostgreSQL database for all tests of this worker; who uses it makes a schema of its own."""
     with fresh_database(postgres_server, worker_name) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> str:
+    """URL, without a database, of a MariaDB server on which databases may be made."""
+    import pymysql
+
+    try:
+        mariadb_connection(MARIADB).close()
+    except pymysql.OperationalError:
+        pytest.skip("no MariaDB server answers; set HABEAS_TEST_MARIADB or start one on 127.0.0.1:3306")
+    return MARIADB
+
+
+def mariadb_connection(url: str) -> Any:
+    """A connection of the driver to the server, or database, of a URL."""
+    import pymysql
+
+    where = urlsplit(url)
+    return pymysql.connect(
+        host=where.hostname,
+        port=where.port or 3306,
+        user=where.username,
+        password=where.password or "",
+        database=where.path.lstrip("/") or None,
+        autocommit=True,
+        charset="utf8mb4",
+    )
+
+
+@contextmanager
+def fresh_mariadb(server: str, worker: str) -> Iterator[str]:
+    """The URL of an empty MariaDB database of its own, dropped at the end."""
+    name = f"habeas_test_{worker}_{uuid.uuid4().hex[:10]}"
+    with mariadb_connection(server) as admin:
+        admin.query(f"CREATE DATABASE {name}")
+    try:
+        yield f"{server}/{name}"
+    finally:
+        with mariadb_connection(server) as admin:
+            admin.query(f"DROP DATABASE IF EXISTS {name}")
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: str, worker_name: str) -> Iterator[str]:
+    """A fresh MariaDB database for this test."""
+    with fresh_mariadb(mariadb_server, worker_name) as url:
         yield url
 
 

@@ -7,18 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from conftest import fresh_database
-from connectorbook import HARNESSES, Harness, PostgresHarness, SqliteHarness
+from conftest import fresh_database, fresh_mariadb
+from connectorbook import HARNESSES, Harness, MariadbHarness, PostgresHarness, SqliteHarness
 from habeas.connectors.base import Connector
 from habeas.connectors.registry import connector_classes
 
-KINDS = [each.kind for each in connector_classes() if each.category == "database"]
+DATABASES = [each.kind for each in connector_classes() if each.category == "database"]
+KINDS = [kind for kind in DATABASES if kind not in HARNESSES or HARNESSES[kind].absent is None]
 
 
 @pytest.fixture(scope="session")
 def shared_postgres(postgres_server: str, worker_name: str) -> Iterator[str]:
     """One database a worker: emptying it is quicker than making one."""
     with fresh_database(postgres_server, worker_name) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def shared_mariadb(mariadb_server: str, worker_name: str) -> Iterator[str]:
+    """The same in MariaDB."""
+    with fresh_mariadb(mariadb_server, worker_name) as url:
         yield url
 
 
@@ -34,6 +42,8 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]
     made: Harness
     if kind == "postgres":
         made = PostgresHarness(request.getfixturevalue("shared_postgres"))
+    elif kind == "mariadb":
+        made = MariadbHarness(request.getfixturevalue("shared_mariadb"))
     else:
         made = SqliteHarness(tmp_path)
     try:

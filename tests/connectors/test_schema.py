@@ -22,20 +22,24 @@ TABLES = (
         weight DOUBLE PRECISION,
         active BOOLEAN,
         boss INTEGER REFERENCES people (id) ON DELETE SET NULL,
-        twice INTEGER GENERATED ALWAYS AS (code * 2) STORED,
-        CHECK (code > 0),
+        twice INTEGER GENERATED ALWAYS AS (id * 2) STORED,
+        CHECK (weight > 0),
         FOREIGN KEY (country, code) REFERENCES regions (country, code) ON UPDATE CASCADE
     )""",
-    "CREATE INDEX people_email ON people (lower(trim(email)))",
     "CREATE INDEX people_place ON people (country, code)",
-    "CREATE UNIQUE INDEX people_some ON people (born) WHERE active",
     "CREATE VIEW adults AS SELECT id, email FROM people",
+)
+
+
+EXPRESSION_INDEXES = (
+    "CREATE INDEX people_email ON people (lower(trim(email)))",
+    "CREATE UNIQUE INDEX people_some ON people (born) WHERE active",
 )
 
 
 @pytest.fixture
 def people(harness: Harness, connector: Connector) -> TableSchema:
-    harness.run(*TABLES)
+    harness.run(*TABLES, *(EXPRESSION_INDEXES if harness.expression_indexes else ()))
     found = connector.introspect().find(TableName("people"))
     assert found is not None
     return found
@@ -79,8 +83,10 @@ def test_foreign_keys_with_their_actions(people: TableSchema) -> None:
     }
 
 
-def test_indexes_hold_names_or_expressions(people: TableSchema) -> None:
+def test_indexes_hold_names_or_expressions(harness: Harness, people: TableSchema) -> None:
     assert {("id",), ("email",), ("country", "code")} <= set(people.indexes)
+    if not harness.expression_indexes:
+        return
     (expression,) = [index[0] for index in people.indexes if index[0] not in {"id", "email", "country"}]
     assert expression.lower().startswith("lower(")
     assert len(people.indexes) == 4

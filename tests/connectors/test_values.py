@@ -34,7 +34,7 @@ def test_common_types(harness: Harness, connector: Connector) -> None:
     found = values(
         harness,
         connector,
-        "big BIGINT, real DOUBLE PRECISION, words TEXT, absent TEXT, doc JSON",
+        "big BIGINT, ratio DOUBLE PRECISION, words TEXT, absent TEXT, doc JSON",
         """9223372036854775807, 0.1, 'Zoë 🌍 ''"\\', NULL, '{"a": [1.10, {"b": null}]}'""",
     )
     assert found == (

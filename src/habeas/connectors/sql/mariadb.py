@@ -1,0 +1,469 @@
+"""The SQL of MariaDB and MySQL: its pieces of statements as text. Never runs anything.
+
+An INSERT … SELECT from a source table would see past the snapshot and lock others' rows, so keys are read by a
+plain SELECT and put back as literals. Collations fold letters, accents and trailing spaces: what must be exact
+is compared as bytes. Tables have no row ids: rows without a key are named by a hash of what they hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Parameters, padded_keys
+from habeas.connectors.sql.values import as_type
+from habeas.core.expression import Algorithm
+from habeas.core.schema import ColumnType, TableName, TypeFamily
+from habeas.core.values import canonical_text
+from habeas.plan.model import Column
+
+ROWS = "%(rows)s"
+"""Where a filling statement takes its rows, as literals."""
+
+CREATE_TEMP = "CREATE TEMPORARY TABLE "
+
+_ROW = "habeas_row"  # no quoted name, so no column
+_COLLATION = re.compile(r" collate ((\w+?)(?:_\w+)?)\Z")
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+_UNSIGNED = re.compile(r"\b(unsigned|zerofill)\b")
+_CODECS: Mapping[str, str] = {
+    "utf8mb4": "utf-8",
+    "utf8mb3": "utf-8",
+    "utf8": "utf-8",
+    "latin1": "cp1252",
+    "ascii": "ascii",
+}
+_UNICODE = frozenset({"utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32"})
+_TEXT_BYTES = {"tinytext": 255, "text": 65_535, "mediumtext": 16_777_215}
+_KEY_BYTES = 3_000  # of an index, with room for the member
+_PREFIX = 100  # characters of a long text that an index of ours covers
+_SEPARATORS = " -().+/"
+_OWN_EQUALITY = frozenset(
+    {
+        TypeFamily.INTEGER,
+        TypeFamily.DECIMAL,
+        TypeFamily.FLOAT,
+        TypeFamily.BOOLEAN,
+        TypeFamily.DATE,
+        TypeFamily.TIMESTAMP,
+        TypeFamily.TIMESTAMP_TZ,
+        TypeFamily.BINARY,
+    }
+)
+_LANDED_TYPES = {
+    TypeFamily.DECIMAL: "DECIMAL(65, 30)",
+    TypeFamily.FLOAT: "DOUBLE",
+    TypeFamily.DATE: "DATE",
+    TypeFamily.TIMESTAMP: "DATETIME(6)",
+    TypeFamily.TIMESTAMP_TZ: "DATETIME(6)",
+    TypeFamily.BINARY: "LONGBLOB",
+}
+_NUMBERS = frozenset({TypeFamily.INTEGER, TypeFamily.BOOLEAN})
+
+
+class Rows(NamedTuple):
+    """Rows of literals, bound as `(…),(…)`."""
+
+    rows: Sequence[Sequence[Any]]
+    row: str = ""  # what a row begins with
+
+
+class MariadbDialect(Dialect):
+    """MariaDB 10.6 and later."""
+
+    row_identity = (_ROW,)
+    json_is_text = True
+    row_constructor = ""
+
+    def __init__(self) -> None:
+        from sqlalchemy.dialects.mysql.pymysql import dialect  # 0.1 s that only a connector in use pays
+
+        made = dialect()
+        self._quote: Callable[[str], str] = made.identifier_preparer.quote_identifier
+
+    def quote(self, name: str) -> str:
+        """In backticks, with per cent signs doubled."""
+        return self._quote(name)
+
+    def parameter(self, name: str) -> str:
+        """In pyformat."""
+        return f"%({name})s"
+
+    def table(self, table: TableName) -> str:
+        """Qualified whenever the database is known."""
+        schema = table.schema or self.default_schema
+        return f"{self.quote(schema)}.{self.quote(table.name)}" if schema else self.quote(table.name)
+
+    def temp(self, name: str) -> str:
+        """A temp table hides a table of the same name, so the name is one of ours."""
+        return f"habeas_{name}"
+
+    def row_part(self, row: str, part: str, columns: Sequence[Column]) -> str:
+        """A hash of all the plan's columns: rows that differ in none are one row, read as often as it is there."""
+        if part != _ROW:
+            return f"{row}.{part}"
+        texts = ", ".join(self.text_of(f"{row}.{self.quote(column.name)}", column.type) for column in columns)
+        return f"UNHEX(SHA2(JSON_ARRAY({texts}), 256))"
+
+    def as_text(self, operand: str) -> str:
+        """Bound texts are texts."""
+        return operand
+
+    def text_of(self, operand: str, kind: ColumnType) -> str:
+        """Bytes as hex, single precision with all its digits, all else as the server's text in UTF-8."""
+        if kind.family is TypeFamily.BINARY:
+            return f"HEX({operand})"
+        if kind.native.startswith("bit"):
+            return f"CAST({operand} + 0 AS CHAR)"
+        if kind.native.startswith("float"):
+            return f"CAST(CAST({operand} AS DOUBLE) AS CHAR)"
+        if kind.native in _SPATIAL:
+            return f"ST_AsText({operand})"
+        return f"CONVERT({operand} USING utf8mb4)"
+
+    def read(self, operand: str, column: Column | None) -> str:
+        """As text where the type has no exact Python value."""
+        if column is not None and column.type.native in _SPATIAL:
+            return f"ST_AsText({operand})"
+        return operand
+
+    def same_text(self, left: str, right: str) -> str:
+        """As bytes: even a binary collation ignores trailing spaces."""
+        return f"CAST({left} AS BINARY) = CAST({right} AS BINARY)"
+
+    def equal(self, left: str, right: str, columns: tuple[Column, Column]) -> str:
+        """Columns of two collations don't compare by themselves; the left one's is taken."""
+        own, other = (_collation(column.type) for column in columns)
+        if own is None or other is None or own == other:
+            return f"{left} = {right}"
+        if own.charset == other.charset:
+            return f"{left} = {right} COLLATE {own.name}"
+        if own.charset in _UNICODE or other.charset in _UNICODE:
+            return f"{left} = {right}"
+        return f"CONVERT({left} USING utf8mb4) = CONVERT({right} USING utf8mb4)"
+
+    def apart(self, operand: str, column: Column) -> str:
+        """Text by its bytes."""
+        return f"CAST({operand} AS BINARY)" if column.type.family is TypeFamily.TEXT else operand
+
+    def fitted(self, value: str | int | float | bool, column: Column) -> str | int | float | bool:
+        """A TIMESTAMP begins a second after 1970 did and takes no offset; BINARY is padded with zeros."""
+        native = column.type.native
+        if isinstance(value, str) and column.type.family is TypeFamily.TIMESTAMP_TZ:
+            moment = as_type(value, TypeFamily.TIMESTAMP_TZ)
+            text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if moment is not None else value
+            return "1970-01-01 00:00:01" if text == "1970-01-01 00:00:00" else text
+        if isinstance(value, str) and native.startswith("binary(") and column.type.length:
+            return value.ljust(column.type.length, "\0")
+        return value
+
+    def array(self, values: Sequence[Any]) -> Any:
+        """A list of literals."""
+        return list(values)
+
+    def numbered(self, values: Sequence[Any]) -> Any:
+        """Rows of a value and its number."""
+        return Rows([(value, number) for number, value in enumerate(values, 1)], self.row_constructor)
+
+    def lookup(self, table: str, column: Column, *, indexed: bool) -> Lookup:
+        """Literals take the column's type and collation where they are united with it."""
+        kind, operand = column.type, f"t.{self.quote(column.name)}"
+        native = kind.family in _OWN_EQUALITY or (kind.family is TypeFamily.TEXT and _codec(kind) is not None)
+        if not native:
+            operand = self.text_of(operand, kind)
+        elif kind.native.startswith("bit"):
+            operand += " + 0"
+        rows = f"(SELECT {operand} AS v, 0 AS n FROM {table} AS t WHERE 1 = 0 UNION ALL VALUES %(values)s) AS w"
+        joined = f"{rows} STRAIGHT_JOIN {table} AS t" if indexed else f"{table} AS t STRAIGHT_JOIN {rows}"
+        if not native:
+            return Lookup(f"{joined} ON {self.same_text(operand, 'w.v')}", lambda text: text)
+        return Lookup(f"{joined} ON {operand} = w.v", lambda text: _typed(text, kind))
+
+    def email_candidates(self, operand: str, column: Column) -> str:
+        """Folded equal, or not printable ASCII."""
+        text = f"{self.text_of(operand, column.type)} COLLATE utf8mb4_bin"
+        return f"(LOWER(TRIM({text})) IN %(values)s OR {text} REGEXP '[^ -~]')"
+
+    def phone_candidates(self, operand: str, column: Column) -> str:
+        """Separators are dropped; what then isn't all digits only Python can read."""
+        bare = self.text_of(operand, column.type)
+        for separator in _SEPARATORS:
+            bare = f"REPLACE({bare}, '{separator}', '')"
+        bare = f"{bare} COLLATE utf8mb4_bin"
+        return f"(RIGHT({bare}, 7) IN %(values)s OR {bare} REGEXP '[^0-9]')"
+
+    def create_found(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
+        """Clustered by key, of which a long one is kept apart by a hash."""
+        listed = ", ".join([*(f"k{index}" for index in range(len(keys))), "m"])
+        used = self._used(keys, columns)
+        sure = keys == self.row_identity or (len(used) == len(keys) and not any(column.nullable for column in used))
+        kind = "PRIMARY KEY" if sure and _width(used) <= _KEY_BYTES else "UNIQUE"
+        own = (
+            "m INT NOT NULL DEFAULT 0, s TINYINT NOT NULL DEFAULT 0, r INT NOT NULL DEFAULT 0, "
+            f"f TINYINT NOT NULL DEFAULT 0, {self._row_column(keys)}{kind} ({listed})"
+        )
+        return f"{CREATE_TEMP}{name} ({own}) ENGINE=InnoDB {self._typed(table, keys, 'k')}"
+
+    def create_candidates(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
+        """As found rows, without a key: duplicates do no harm."""
+        own = f"m INT NOT NULL DEFAULT 0, {self._row_column(keys)}e TINYINT NOT NULL DEFAULT 0"
+        return f"{CREATE_TEMP}{name} ({own}) ENGINE=InnoDB {self._typed(table, keys, 'k')}"
+
+    def create_landed(self, name: str, table: TableName, columns: Sequence[Column], as_text: bool) -> str:
+        """Text in the column's own type and collation, all else in the widest type of its family."""
+        own = ["m INT", "s TINYINT", "e TINYINT", "r INT"]
+        typed = []
+        for index, column in enumerate(columns):
+            if as_text:
+                own.append(f"v{index} LONGTEXT CHARACTER SET utf8mb4")
+            elif column.type.family in (TypeFamily.TEXT, TypeFamily.UUID):
+                typed.append(f"t.{self.quote(column.name)} AS v{index}")
+            else:
+                own.append(f"v{index} {_landed_type(column.type)}")
+        select = f" SELECT {', '.join(typed)} FROM {self.table(table)} AS t WHERE 1 = 0" if typed else ""
+        return f"{CREATE_TEMP}{name} ({', '.join(own)}) ENGINE=InnoDB{select}"
+
+    def create_work(
+        self,
+        name: str,
+        table: TableName,
+        keys: Sequence[str],
+        values: Sequence[str],
+        columns: Sequence[Column],
+    ) -> tuple[str, ...]:
+        """With an index of the key, or of its beginning."""
+        used = {self.quote(column.name): column for column in columns}
+        parts = [f"k{index}{_prefix(used.get(key))}" for index, key in enumerate(keys)]
+        own = f"p INT NOT NULL DEFAULT 0, d VARBINARY(32), KEY ({', '.join(parts)})"
+        chosen = ", ".join([*_numbered(keys, "k"), *_numbered(values, "v")])
+        return (
+            f"{CREATE_TEMP}IF NOT EXISTS {name} ({own}) ENGINE=InnoDB "
+            f"SELECT {chosen} FROM {self.table(table)} AS t WHERE 1 = 0",
+            f"DELETE FROM {name}",
+        )
+
+    def _used(self, keys: Sequence[str], columns: Sequence[Column]) -> list[Column]:
+        named = {self.quote(column.name): column for column in columns}
+        return [named[key] for key in keys if key in named]
+
+    def _row_column(self, keys: Sequence[str]) -> str:
+        return "k0 BINARY(32) NOT NULL DEFAULT '', " if tuple(keys) == self.row_identity else ""
+
+    def _typed(self, table: TableName, keys: Sequence[str], prefix: str) -> str:
+        if tuple(keys) == self.row_identity:
+            return ""
+        return f"SELECT {', '.join(_numbered(keys, prefix))} FROM {self.table(table)} AS t WHERE 1 = 0"
+
+    def landed_value(self, value: Any, column: Column, as_text: bool) -> Any:
+        """As the column's type."""
+        return canonical_text(value) if as_text else _typed(value, column.type)
+
+    def lands_as_text(self, column: Column) -> bool:
+        """Types of a database's own have no common one; nor have unknown character sets."""
+        kind = column.type
+        if kind.family is TypeFamily.TEXT:
+            return _codec(kind) is None
+        return kind.family not in _LANDED_TYPES and kind.family not in _NUMBERS and kind.family is not TypeFamily.UUID
+
+    def fill_found(self, found: str, keys: Sequence[str]) -> Filling:
+        """The key keeps rows apart, loaded ones win among equals. Assignments run from left to right."""
+        stronger = "VALUES(s) < s OR (VALUES(s) = s AND VALUES(f) > f)"
+        return Filling(
+            f"INSERT INTO {found} ({', '.join(['m', 's', 'r', 'f', *keys])}) VALUES {ROWS} ON DUPLICATE KEY UPDATE "
+            f"r = IF({stronger}, VALUES(r), r), f = IF({stronger}, VALUES(f), f), s = LEAST(s, VALUES(s))"
+        )
+
+    def fill(self, table: str, columns: Sequence[str]) -> str:
+        """Rows of literals."""
+        return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {ROWS}"
+
+    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> Move:
+        """By the key. What changed carries the round's number."""
+        filling = (
+            f"{self.fill(found, ['m', 's', 'r', *keys])} ON DUPLICATE KEY UPDATE "
+            "r = IF(VALUES(s) < s, VALUES(r), r), s = LEAST(s, VALUES(s))"
+        )
+        return Move(select, filling, None if first else f"SELECT COUNT(*) FROM {found} WHERE r = %(tick)s")
+
+    def add(self, table: str, columns: Sequence[str], select: str) -> Move:
+        """Through the client."""
+        return Move(select, self.fill(table, columns))
+
+    def digest(self, algorithm: Algorithm, of: str) -> str:
+        """Built in."""
+        return f"SHA2({of}, {algorithm.removeprefix('sha')})"
+
+    def hmac(self, algorithm: Algorithm, secret: str, of: str, reference: Callable[[Ingredient], str]) -> str:
+        """RFC 2104 from the hash and the two padded keys."""
+        inner = reference(Ingredient(secret, "inner", algorithm))
+        outer = reference(Ingredient(secret, "outer", algorithm))
+        bits = algorithm.removeprefix("sha")
+        return f"SHA2(CONCAT({outer}, UNHEX(SHA2(CONCAT({inner}, {of}), {bits}))), {bits})"
+
+    def truncate(self, of: str, length: int) -> str:
+        """By characters."""
+        return f"LEFT({of}, {length})"
+
+    def row_digest(self, texts: Sequence[str]) -> str:
+        """HMAC-SHA256 of a JSON array of the texts, NULL as null."""
+        row = f"JSON_ARRAY({', '.join(texts)})"
+        return f"UNHEX(SHA2(CONCAT(%(outer)s, UNHEX(SHA2(CONCAT(%(inner)s, {row}), 256))), 256))"
+
+    def digest_parameters(self, key: bytes) -> Parameters:
+        """The padded keys."""
+        inner, outer = padded_keys(key, "sha256")
+        return {"inner": inner, "outer": outer}
+
+    def ingredient_rows(self, ingredients: Sequence[Ingredient]) -> str:
+        """Rows of literals."""
+        empty = ("''" if each.form == "text" else "_binary ''" for each in ingredients)
+        first = ", ".join(["0 AS m", *(f"{each} AS c{index}" for index, each in enumerate(empty))])
+        return f"(SELECT {first} FROM DUAL WHERE 1 = 0 UNION ALL VALUES %(x)s) AS x"
+
+    def ingredient_parameters(
+        self, ingredients: Sequence[Ingredient], secrets: Mapping[int, Mapping[str, str]]
+    ) -> Parameters:
+        """By member."""
+        rows = [(member, *(each.bound(own[each.secret]) for each in ingredients)) for member, own in secrets.items()]
+        return {"x": Rows(rows, self.row_constructor)}
+
+    def members(self, operand: str) -> str:
+        """GROUP_CONCAT, whose length the session doesn't limit."""
+        return f"GROUP_CONCAT({operand})"
+
+    def update_from(self, table: str, assignments: Sequence[str], work: str, on: str) -> str:
+        """UPDATE … JOIN. The work table has columns too, so the target's are qualified."""
+        qualified = ", ".join(f"t.{each}" for each in assignments)
+        return f"UPDATE {table} AS t JOIN {work} AS w ON {on} SET {qualified}"
+
+    def delete_from(self, table: str, keys: Sequence[str], work: str, on: str) -> str:
+        """DELETE … JOIN."""
+        return f"DELETE t FROM {table} AS t JOIN {work} AS w ON {on}"
+
+    def same_value(self, left: str, right: str) -> str:
+        """By bytes, NULL equal to NULL."""
+        return f"CAST({left} AS BINARY) <=> CAST({right} AS BINARY)"
+
+    def in_keys(self, operand: str, column: Column | None) -> str | None:
+        """By literals, for integers."""
+        if column is None or column.type.family is not TypeFamily.INTEGER or column.type.native.startswith("bit"):
+            return None
+        return f"{operand} IN %(keys)s"
+
+    def key_array(self, keys: Sequence[Any]) -> Any:
+        """A list of literals."""
+        return list(keys)
+
+    def analyze(self, table: str) -> str | None:
+        """ANALYZE would end the snapshot; InnoDB counts rows by itself."""
+        return None
+
+
+class MysqlDialect(MariadbDialect):
+    """MySQL 8.0.19 and later."""
+
+    row_constructor = "ROW"
+
+
+_SPATIAL = frozenset(
+    {
+        "geometry",
+        "point",
+        "linestring",
+        "polygon",
+        "multipoint",
+        "multilinestring",
+        "multipolygon",
+        "geometrycollection",
+        "geomcollection",
+    }
+)
+
+
+class _Collation(NamedTuple):
+    name: str
+    charset: str
+
+
+def _collation(kind: ColumnType) -> _Collation | None:
+    # The spelling of a type may come from a dataset's author, so nothing but a name's characters is taken from it.
+    found = _COLLATION.search(kind.native) if kind.family is TypeFamily.TEXT else None
+    return _Collation(*found.groups()) if found else None
+
+
+def _codec(kind: ColumnType) -> str | None:
+    collation = _collation(kind)
+    return _CODECS.get(collation.charset) if collation else None
+
+
+def _typed(value: Any, kind: ColumnType) -> Any:
+    """A value as the column's type holds it; None if it can't."""
+    if kind.family in _NUMBERS:
+        return _integer(value, kind)
+    typed = as_type(value, kind.family)
+    if kind.family is TypeFamily.TEXT and typed is not None:
+        return _text(typed, kind)
+    if isinstance(typed, datetime) and typed.tzinfo is not None:
+        return typed.astimezone(UTC).replace(tzinfo=None)
+    if isinstance(typed, Decimal) and typed.adjusted() >= 35:  # what DECIMAL(65, 30) leaves before the point
+        return None
+    return str(typed) if isinstance(typed, UUID) else typed
+
+
+def _integer(value: Any, kind: ColumnType) -> int | None:
+    if isinstance(value, str):
+        digits = value.strip()
+        truth = as_type(digits, TypeFamily.BOOLEAN) if kind.family is TypeFamily.BOOLEAN else None
+        number = int(digits) if _INTEGER.match(digits) else truth
+    else:
+        number = as_type(value, TypeFamily.DECIMAL)
+    low, high = (0, 1 << 64) if _UNSIGNED.search(kind.native) else (-(1 << 63), 1 << 63)
+    return int(number) if number is not None and number == int(number) and low <= number < high else None
+
+
+def _text(text: str, kind: ColumnType) -> str | None:
+    collation, codec = _collation(kind), _codec(kind)
+    if kind.length is not None and len(text) > kind.length:
+        return None
+    if collation is None or codec is None:
+        return text
+    try:
+        size = len(text.encode(codec))
+    except UnicodeEncodeError:
+        return None
+    if collation.charset in ("utf8", "utf8mb3") and any(ord(letter) > 0xFFFF for letter in text):
+        return None
+    return text if size <= _TEXT_BYTES.get(kind.native.partition(" ")[0], size) else None
+
+
+def _landed_type(kind: ColumnType) -> str:
+    if kind.family in _NUMBERS:
+        return "BIGINT UNSIGNED" if _UNSIGNED.search(kind.native) else "BIGINT"
+    return _LANDED_TYPES[kind.family]
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(_bytes(column) for column in columns)
+
+
+def _bytes(column: Column) -> int:
+    kind = column.type
+    if kind.family in (TypeFamily.TEXT, TypeFamily.BINARY):
+        return (kind.length or _KEY_BYTES) * (4 if kind.family is TypeFamily.TEXT else 1)
+    return _KEY_BYTES + 1 if kind.family in (TypeFamily.JSON, TypeFamily.OTHER) else 32
+
+
+def _prefix(column: Column | None) -> str:
+    """An index of ours covers only the beginning of a type that may be too long for one."""
+    lengthy = column is not None and column.type.family in (TypeFamily.TEXT, TypeFamily.BINARY, TypeFamily.JSON)
+    if column is None or not lengthy or _bytes(column) <= _PREFIX * 4:
+        return ""
+    return f"({_PREFIX})"
+
+
+def _numbered(names: Sequence[str], prefix: str) -> list[str]:
+    return [f"t.{name} AS {prefix}{index}" for index, name in enumerate(names)]
