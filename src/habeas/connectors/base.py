@@ -168,8 +168,12 @@ class Writer(ABC):
     """Chunked writes to one store, each chunk one explicit transaction that repeats safely."""
 
     @abstractmethod
-    def mask(self, step: Step, chunk: FrozenChunk) -> int:
-        """Write the masks to exactly the chunk's rows; returns rows found. Running twice writes the same."""
+    def mask(self, step: Step, chunk: FrozenChunk, digest_key: bytes | None = None) -> int:
+        """Write the masks to exactly the chunk's rows; returns rows found. Running twice writes the same.
+
+        Documents hold more than what is masked: given the key that the rows were frozen with, a row with masked
+        parts is written only if its digest is still the frozen one.
+        """
 
     @abstractmethod
     def delete(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> int:

@@ -188,7 +188,7 @@ def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChun
     if step.delete:
         writer.delete(step, chunk, context.digest_key)
     else:
-        writer.mask(step, chunk)
+        writer.mask(step, chunk, context.digest_key)
 
 
 def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> list[int]:
@@ -198,6 +198,9 @@ def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChu
         if not seen.untouched and not seen.changed:
             return seen.vanished
         _write(context, writer, step, chunk)
+    if seen.changed and any(mask.parts for mask in step.masks):
+        message = "documents were changed by somebody else between freezing and masking, and are left as they are"
+        raise Incomplete(message, where=step.address, fix="send the request again")
     raise Incomplete(
         "values were still there after being written", where=step.address, fix="stop the writer, then retry"
     )

@@ -45,5 +45,7 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
     if step.delete:
         yield Statement(step.address, "delete", writes.delete())
     else:
-        yield Statement(step.address, "mask", (writes.mask_by_keys() or writes.mask_from_work()).statement)
+        yield Statement(
+            step.address, "mask", (writes.mask_by_keys() or writes.mask_from_work(guarded=writes.guarded)).statement
+        )
     yield Statement(step.address, "verify", writes.verify().statement)

@@ -28,7 +28,7 @@ class SqlWriter(Writer):
         self._fence = fence
         self._writes: dict[int, StepWrites] = {}
 
-    def mask(self, step: Step, chunk: FrozenChunk) -> int:
+    def mask(self, step: Step, chunk: FrozenChunk, digest_key: bytes | None = None) -> int:
         """By an array of keys where all masks are constant, else joined with the frozen values."""
         if not len(chunk) or not step.masks:
             return 0
@@ -37,9 +37,13 @@ class SqlWriter(Writer):
         with at(step), self._transaction():
             if by_keys is not None:
                 return self._session.change(by_keys.statement, {**by_keys.constants, **self._keys(chunk)})
-            self._fill(writes, chunk, digests=False)
-            masked = writes.mask_from_work()
-            return self._session.change(masked.statement, {**masked.constants, **_bounds(chunk)})
+            guard = digest_key if writes.guarded else None
+            self._fill(writes, chunk, digests=guard is not None)
+            masked = writes.mask_from_work(guarded=guard is not None)
+            parameters = {**masked.constants, **_bounds(chunk)}
+            if guard is not None:
+                parameters.update(self._dialect.digest_parameters(guard))
+            return self._session.change(masked.statement, parameters)
 
     def delete(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> int:
         """Guarded by the digest in the statement itself."""

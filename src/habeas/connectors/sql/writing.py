@@ -41,6 +41,7 @@ class StepWrites:
         self.work = dialect.temp(f"hw_{step.index}")
         self.row_keys = tuple(dialect.quote(name) for name in step.key)
         self.valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
+        self.guarded = any(mask.parts for mask in step.masks)  # documents hold more than what is masked
         self._key_column = self._column(step.key[0])
 
     def _column(self, name: str) -> Column | None:
@@ -87,10 +88,12 @@ class StepWrites:
         listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
         return None if listed is None else f"{listed} AND {self._range()}"
 
-    def mask_from_work(self) -> Compiled:
-        """One UPDATE from the work table."""
+    def mask_from_work(self, *, guarded: bool = False) -> Compiled:
+        """One UPDATE from the work table; guarded, of the rows whose digest is the frozen one."""
         assignments, compiler = self._assignments()
         on = f"{self._joined()} AND {self._range()}"
+        if guarded:
+            on += f" AND {self._digest()} = w.d"
         return Compiled(self.dialect.update_from(self.table, assignments, self.work, on), compiler.constants)
 
     def delete(self) -> str:
