@@ -72,7 +72,7 @@ def publish(destination: Destination, refs: Sequence[PackageRef]) -> None:
     """
     named = [(ref.part, *_name_and_epoch(ref.part), ref.digest) for ref in refs]
     destination.show([(part, name, digest) for part, name, _, digest in named])
-    destination.discard([f"{name}.{older}.part" for _, name, epoch, _ in named for older in range(epoch)])
+    destination.discard([f"{name}.{older}.part" for _, name, epoch, _ in named for older in range(1, epoch)])
 
 
 def _form_of(destination: Destination, format: Format) -> _Form:

@@ -23,8 +23,10 @@ from habeas.execute.access import AccessResult
 from habeas.execute.context import CohortContext, LogEntry, Member
 from habeas.execute.erasure import ErasureResult
 from habeas.plan.model import Plan
+from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status
+from habeas.requests.places import Place, Places
 from habeas.requests.sealing import open_identities, open_package_key, open_seed, open_spool_key
 from habeas.spool.frames import Frame, Spool
 from habeas.store import cohorts, frames, logs
@@ -52,17 +54,26 @@ class Progress(msgspec.Struct):
 class Attempt:
     """The running of one cohort under one epoch. Not shared between threads."""
 
-    def __init__(self, installation: Installation, row: Mapping[str, Any], executor_id: str) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        row: Mapping[str, Any],
+        executor_id: str,
+        places: Places,
+        claim: Claim | None = None,
+    ) -> None:
         self.installation = installation
+        self._places = places
+        self._stamp = None if claim is None else claim.stamp
         self.cohort_id: str = row["id"]
         self.epoch: int = row["epoch"]
         self.executor_id = executor_id
         self.plan_digest: str = row["plan_digest"]
         self.started: datetime = row["created_at"]
-        self.progress = msgspec.convert(row["progress"] or {}, Progress, strict=False)
+        self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False)
         with installation.database.read() as connection:
             self.plan: Plan = installation.planner.stored(connection, self.plan_digest)
-            rows = store.members_of(connection, self.cohort_id)
+            rows = store.members_of(connection, self.cohort_id) if claim is None else claim.members
         self.rows = [each for each in rows if each["status"] == Status.IN_PROCESSING]
         data_key = open_spool_key(installation.vault, self.cohort_id, row["sealed_data_key"])
         self.spool = Spool(installation.medium, self.cohort_id, self.epoch, data_key)
@@ -104,9 +115,11 @@ class Attempt:
         reach("stage.after")
 
     def let_go(self) -> None:
-        """Go on without the members that were canceled meanwhile."""
+        """Go on without the members that were canceled meanwhile; raises Fenced as `fence` does. One statement."""
         with self.installation.database.read() as connection:
-            present = self._present(connection)
+            epoch, present = cohorts.present_members(connection, self.cohort_id, Status.IN_PROCESSING)
+        if epoch != self.epoch:
+            raise Fenced("another attempt owns the cohort", where=self.cohort_id)
         if len(present) < len(self.rows):
             self.rows = [row for row in self.rows if row["member"] in present]
             members = tuple(each for each in self.context.members if each.index in present)
@@ -114,6 +127,10 @@ class Attempt:
 
     def _present(self, connection: Connection) -> set[int]:
         return store.members_at(connection, self.cohort_id, Status.IN_PROCESSING)
+
+    def open_places(self) -> Sequence[Place]:
+        """The places that the plan's packages go to, in order. Raises NotFound where one was deleted."""
+        return self._places.of(self.plan, self.plan_digest, self._stamp)
 
     def log(self, entries: Sequence[LogEntry]) -> None:
         """Write log entries in one statement, visible at once."""
@@ -190,12 +207,17 @@ class _Book:
         return self._known
 
 
-def begin_attempt(installation: Installation, cohort_id: str, executor_id: str) -> Attempt | None:
-    """Take the cohort's next epoch; None where the cohort has ended."""
+def begin_attempt(
+    installation: Installation, cohort_id: str, executor_id: str, places: Places, claim: Claim | None
+) -> Attempt | None:
+    """Take the cohort's next epoch; None where the cohort has ended. A claim brings its epoch."""
+    if claim is not None:
+        reach("attempt.taken")
+        return Attempt(installation, claim.cohort, executor_id, places, claim)
     with installation.database.begin() as connection:
         row = cohorts.take_epoch(connection, cohort_id, executor_id, installation.clock.now())
     reach("attempt.taken")
-    return None if row is None else Attempt(installation, row, executor_id)
+    return None if row is None else Attempt(installation, row, executor_id, places)
 
 
 def _fields_affected(entry: LogEntry) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from habeas.core.log import get_logger
 from habeas.durable.boundary import reach
 from habeas.durable.port import DurableEngine, Steps, Workflow
 from habeas.plan.model import NotSearched, Plan
+from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status, check_stage, check_status
 from habeas.requests.sealing import seal_spool_key
@@ -50,6 +51,7 @@ class Dispatcher:
         self._ready = Ready(Stage.QUEUED, WAITING, installation.settings.require_manual_request_approval)
         self._guard = threading.Lock()
         self._running: dict[str, GroupKey | None] = {}  # by cohort
+        self._claims: dict[str, Claim] = {}  # of cohorts whose first attempt hasn't begun
         self._waiting = False  # whether something could not be started because of what runs
         self._stored: set[str] = set()  # digests of plans known to be in the database
         self._backoff: dict[GroupKey, tuple[float, float]] = {}  # not before, and for how long
@@ -71,6 +73,7 @@ class Dispatcher:
         """A cohort of this process ran to its end, or failed; what waited for it may start."""
         with self._guard:
             self._running.pop(cohort_id, None)
+            self._claims.pop(cohort_id, None)
             nudge = self._waiting
             self._waiting = False
         if nudge and self._listener is not None:
@@ -79,6 +82,11 @@ class Dispatcher:
     def _began(self, cohort_id: str, key: GroupKey | None) -> None:
         with self._guard:
             self._running.setdefault(cohort_id, key)
+
+    def take_claim(self, cohort_id: str) -> Claim | None:
+        """What this process claimed and no attempt has begun: given once, under epoch 1. None for all others."""
+        with self._guard:
+            return self._claims.pop(cohort_id, None)
 
     def runs(self, cohort_id: str) -> bool:
         """Whether the cohort runs in this process."""
@@ -197,8 +205,8 @@ class Dispatcher:
             "updated_at": now,
         }
         with installation.database.begin() as connection:
-            size = claims.claim(connection, group, self._ready, LARGEST_COHORT, moved)
-            if size == 0:
+            members = claims.claim(connection, group, self._ready, LARGEST_COHORT, moved)
+            if not members:
                 return 0
             if digest not in self._stored:
                 plans.put(connection, plan, installation.clock)
@@ -207,16 +215,18 @@ class Dispatcher:
                 "created_at": now,
                 "updated_at": now,
                 "plan_digest": digest,
-                "size": size,
+                "size": len(members),
                 "stage": first,
-                "epoch": 0,
+                "epoch": 1,  # that of the attempt to which the claim is handed
                 "executor_id": self._executor_id,
                 "sealed_data_key": seal_spool_key(installation.vault, cohort_id, new_data_key()),
             }
             cohorts.insert(connection, row)
             reach("claim.before")
         self._stored.add(digest)
-        return size
+        with self._guard:
+            self._claims[cohort_id] = Claim(row, members, group.stamp)
+        return len(members)
 
     def _end(
         self,

@@ -26,10 +26,12 @@ from habeas.execute.context import LogEntry
 from habeas.execute.erasure import ErasureResult, run_freeze, run_mask, run_verify
 from habeas.plan.model import Plan
 from habeas.requests.attempt import Attempt, MembersLeft, begin_attempt
+from habeas.requests.cohort import Claim
 from habeas.requests.ending import complete, fail, keep_ledger, refuse_members, requeue
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage
-from habeas.requests.packaging import deliver_packages, open_places
+from habeas.requests.packaging import deliver_packages
+from habeas.requests.places import Places
 
 WORKFLOW = "cohort"
 REPLANS = 2  # times a request is planned anew because a schema changed under it
@@ -46,7 +48,7 @@ class StageOf:
 
 
 def _access(attempt: Attempt) -> None:
-    places = open_places(attempt)
+    places = attempt.open_places()
     result, spooled = run_access(attempt.context, [place.rules for place in places])
     reach("access.read")
     result.packages = deliver_packages(attempt, places, spooled)
@@ -87,11 +89,17 @@ STAGES = (
 )
 
 
-def cohort_workflow(installation: Installation, executor_id: str) -> Workflow:
-    """The workflow that runs a cohort, to be registered as `cohort`. Its subject is the cohort's id."""
+def cohort_workflow(
+    installation: Installation, executor_id: str, take_claim: Callable[[str], Claim | None] = lambda _: None
+) -> Workflow:
+    """The workflow that runs a cohort, to be registered as `cohort`. Its subject is the cohort's id.
+
+    `take_claim` gives what this process has just claimed, once; what it hasn't is read.
+    """
+    places = Places(installation)
 
     def run(steps: Steps, cohort_id: str) -> None:
-        attempt = begin_attempt(installation, cohort_id, executor_id)
+        attempt = begin_attempt(installation, cohort_id, executor_id, places, take_claim(cohort_id))
         if attempt is None:
             return  # it ended before
         try:

@@ -40,7 +40,8 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
         dispatcher = Dispatcher(installation, engine, executor_id)
         recovery = Recovery(installation, engine, dispatcher, executor_id)
         try:
-            engine.register(COHORT_WORKFLOW, dispatcher.announcing(cohort_workflow(installation, executor_id)))
+            workflow = cohort_workflow(installation, executor_id, dispatcher.take_claim)
+            engine.register(COHORT_WORKFLOW, dispatcher.announcing(workflow))
             engine.launch()
             held.callback(_take_up(installation, recovery, executor_id))
             get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)

@@ -8,6 +8,7 @@ Statuses and stages are the caller's words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -58,8 +59,10 @@ def configuration_stamp(connection: Connection) -> str:
     return connection.execute(sa.select(_stamp())).scalar_one()
 
 
-def claim(connection: Connection, group: Group, ready: Ready, most: int, values: Mapping[str, Any]) -> int:
-    """Make the oldest `most` requests of a group members of a cohort; how many there were.
+def claim(
+    connection: Connection, group: Group, ready: Ready, most: int, values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Make the oldest `most` requests of a group members of a cohort; their rows as they are then, by member.
 
     Members are numbered from 0 by age. `values` are written to each; rows that another dispatcher holds are
     passed over, not waited for.
@@ -75,7 +78,8 @@ def claim(connection: Connection, group: Group, ready: Ready, most: int, values:
     place = sa.func.row_number().over(order_by=(oldest.c.created_at, oldest.c.id)) - 1
     numbered = sa.select(oldest.c.id, place.label("member")).cte("numbered")
     claimed = sa.update(request).where(request.c.id == numbered.c.id).values(member=numbered.c.member, **values)
-    return connection.execute(claimed).rowcount
+    rows = [row._asdict() for row in connection.execute(claimed.returning(*request.c))]
+    return sorted(rows, key=itemgetter("member"))
 
 
 def end_group(connection: Connection, group: Group, ready: Ready, values: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from habeas.store import switches
 from habeas.store.tables import cohort, executor
+from habeas.store.tables import privacy_request as request
 
 _AT_ONCE = 1000  # ids in one statement
 
@@ -55,6 +56,14 @@ def reopen(connection: Connection, cohort_id: str, stage: str, now: datetime) ->
     opened = sa.update(cohort).where(*ended)
     values = {"finished_at": None, "executor_id": None, "stage": stage, "updated_at": now}
     return connection.execute(opened.values(**values)).rowcount == 1
+
+
+def present_members(connection: Connection, cohort_id: str, status: str) -> tuple[int | None, set[int]]:
+    """The epoch that now owns the cohort, and the numbers of its members that have this status. One statement."""
+    theirs = sa.and_(request.c.cohort_id == cohort.c.id, request.c.status == status)
+    found = sa.select(cohort.c.epoch, request.c.member).outerjoin(request, theirs).where(cohort.c.id == cohort_id)
+    rows = connection.execute(found).all()
+    return (rows[0].epoch if rows else None), {row.member for row in rows if row.member is not None}
 
 
 def stages_of(connection: Connection, cohort_ids: Collection[str], *, lock: bool = False) -> dict[str, str]:
