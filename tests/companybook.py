@@ -32,8 +32,8 @@ STRATEGY = {"strategy": "hmac", "configuration": {"algorithm": "SHA-256"}}
 class Company:
     """The two stores, and what they must hold once the subject is erased."""
 
-    def __init__(self, folder: Path, postgres: str) -> None:
-        self.shop, self.desk = postgres, f"sqlite:///{folder / 'desk.db'}"
+    def __init__(self, folder: Path, shop: str) -> None:
+        self.shop, self.desk = shop, f"sqlite:///{folder / 'desk.db'}"
         shopbook.build_shop(self.shop)
         shopbook.build_desk(folder / "desk.db")
 
@@ -44,7 +44,8 @@ class Company:
         """Connections, datasets, and the policy `both`: access, and erasure by `STRATEGY`."""
         api = server.api
         api.http.delete("/api/v1/connection/shop")  # an earlier company's, maybe of another kind
-        api.connect("shop", "postgres" if self.shop.startswith("postgresql") else "sqlite", {"url": self.shop})
+        kind = self.shop.partition(":")[0].replace("postgresql", "postgres")
+        api.connect("shop", kind, {"url": self.shop})
         api.connect("desk", "sqlite", {"url": self.desk})
         shop, desk = shopbook.datasets()
         api.describe("shop", shop)

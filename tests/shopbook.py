@@ -1,4 +1,5 @@
-"""A small company in two stores for end-to-end tests: a shop (PostgreSQL or SQLite) and a support desk (SQLite).
+"""A small company in two stores for end-to-end tests: a shop (PostgreSQL, MariaDB or SQLite) and a support desk
+(SQLite).
 
 `customer-1` is looked for by e-mail; one row of hers is found by phone in another format only, her tickets
 through the shop. Neighbours differ in one character. Nothing of habeas is imported here.
@@ -56,7 +57,7 @@ TABLES = {"shop": ("customer", "purchase", "purchase_line", "message"), "desk": 
 
 
 def build_shop(url: str) -> None:
-    """Fill an empty store; `url` is `postgresql://…` or `sqlite:///…`."""
+    """Fill an empty store; `url` is `postgresql://…`, `mariadb://…` or `sqlite:///…`."""
     _build(url, SHOP, SHOP_ROWS)
 
 
@@ -141,7 +142,30 @@ def _connect(url: str) -> Any:
         import psycopg
 
         return psycopg.connect(url)
+    if url.startswith("mariadb"):
+        from conftest import mariadb_connection
+
+        return _Executing(mariadb_connection(url))
     return _Closing(url.removeprefix("sqlite:///"))
+
+
+class _Executing:
+    """A connection of MariaDB's driver that executes and closes as psycopg's does."""
+
+    def __init__(self, connection: Any) -> None:
+        self.cursor = connection.cursor
+        self._connection = connection
+
+    def execute(self, statement: str) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(statement)
+        return cursor
+
+    def __enter__(self) -> _Executing:
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        self._connection.close()
 
 
 class _Closing(sqlite3.Connection):
@@ -158,7 +182,7 @@ def _build(url: str, schema: str, rows: Mapping[str, list[tuple[Any, ...]]]) -> 
     with _connect(url) as connection:
         for statement in filter(str.strip, schema.split(";")):
             connection.execute(statement)
-        mark = "%s" if url.startswith("postgresql") else "?"
+        mark = "?" if url.startswith("sqlite") else "%s"
         for table, values in rows.items():
             marks = ", ".join([mark] * len(values[0]))
             connection.cursor().executemany(f"INSERT INTO {table} VALUES ({marks})", values)
