@@ -44,6 +44,7 @@ def build_receipt(
             [each.kind, identity_hash(each.kind, canonical(each.kind, each.value, region)), each.assurance.value]
             for each in member.identities
         ),
+        "absent_kinds": list(plan.absent_kinds),
         "schemas": {step.address: step.fingerprint for step in plan.steps},
         "not_searched": [[each.address, each.reason] for each in plan.not_searched],
         "started": _time(started),
@@ -73,7 +74,7 @@ def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
         "fields": {mask.field: mask.strategy for mask in step.field_masks},
         "substituted": {mask.field: mask.substituted for mask in step.field_masks if mask.substituted},
         "kept": {reason: counts[member] for reason, counts in sorted(tally.kept.items()) if counts.get(member)},
-        "key_kept": [kept.field for kept in step.kept],
+        "kept_fields": {kept.field: kept.reason for kept in step.kept},
     }
 
 
