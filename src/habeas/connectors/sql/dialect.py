@@ -245,9 +245,10 @@ class Dialect(ABC):
     def key_array(self, keys: Sequence[Any]) -> Any:
         """The form in which the array parameter `keys` is bound."""
 
-    def elements_of(self, table: str, elements: Sequence[Column], identity: Sequence[str]) -> str:
+    def elements_of(self, table: str, elements: Sequence[Column], others: Sequence[str], *, scanned: bool) -> str:
         """A FROM item without a name: the table's rows with the scalars that lie inside its columns, as columns of
-        the elements' names; a row for each scalar. `identity` are what names a row besides its columns.
+        the elements' names, a row for each scalar; and `others`, names of the table's columns, quoted. `scanned`:
+        the whole table is read, not single rows of it.
         """
         raise _no_documents(elements[0].name)
 

@@ -246,11 +246,11 @@ class PostgresDialect(Dialect):
             return "{" + ",".join(map(str, keys)) + "}"
         return list(keys)
 
-    def elements_of(self, table: str, elements: Sequence[Column], identity: Sequence[str]) -> str:
+    def elements_of(self, table: str, elements: Sequence[Column], others: Sequence[str], *, scanned: bool) -> str:
         """By jsonpath, whose lax `[*]` leaves alone what is no array: lists in lists are gone through, to a depth."""
         values = [f"e{index}.v AS {self.quote(each.name)}" for index, each in enumerate(elements)]
         joins = "".join(f" CROSS JOIN LATERAL ({self._scalars(each)}) AS e{n}" for n, each in enumerate(elements))
-        chosen = ", ".join(["x.*", *(f"x.{each}" for each in identity), *values])
+        chosen = ", ".join([*(f"x.{each} AS {each}" for each in others), *values])
         return f"(SELECT {chosen} FROM {table} AS x{joins})"
 
     def _scalars(self, element: Column) -> str:

@@ -80,8 +80,9 @@ def _others_that_point(statements: SegmentStatements, link: Link) -> str:
     listed = ", ".join(f"d.v{index}" for index in range(len(link.source_columns)))
     same = " AND ".join(f"p.{dialect.quote(name)} = d.v{index}" for index, name in enumerate(link.source_columns))
     member = "" if statements.plan.erases else " AND f.m = d.m"
+    table = statements.rows_of(names, link.source_columns, scanned=True)
     return (
-        f"SELECT DISTINCT d.m, {listed} FROM d JOIN {statements.rows_of(names, link.source_columns)} AS p ON {same} "
+        f"SELECT DISTINCT d.m, {listed} FROM d JOIN {table} AS p ON {same} "
         f"LEFT JOIN {names.found} AS f ON {names.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
     )
 

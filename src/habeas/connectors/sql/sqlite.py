@@ -253,12 +253,14 @@ class SqliteDialect(Dialect):
         """Its planner does well without, given primary keys."""
         return None
 
-    def elements_of(self, table: str, elements: Sequence[Column], identity: Sequence[str]) -> str:
-        """By a function of the session, since json_each fails on text that is no JSON."""
+    def elements_of(self, table: str, elements: Sequence[Column], others: Sequence[str], *, scanned: bool) -> str:
+        """By a function of the session, since json_each fails on text that is no JSON. What is scanned is gone through
+        once, for which it mustn't be inlined into the join.
+        """
         values = [f"e{index}.value AS {self.quote(each.name)}" for index, each in enumerate(elements)]
         joins = "".join(f" CROSS JOIN json_each({self._scalars(each)}) AS e{n}" for n, each in enumerate(elements))
-        chosen = ", ".join(["x.*", *(f"x.{each} AS {each}" for each in identity), *values])
-        return f"(SELECT {chosen} FROM {table} AS x{joins})"
+        chosen = ", ".join([*(f"x.{each} AS {each}" for each in others), *values])
+        return f"(SELECT {chosen} FROM {table} AS x{joins}{' LIMIT -1' if scanned else ''})"
 
     def _scalars(self, element: Column) -> str:
         inside = element.inside or Inside(element.name)

@@ -118,14 +118,19 @@ class SegmentStatements:
         given = (column_of(step, name).inside for name in link.source_columns) if columns else ()
         return any(inside is not None and inside.column in columns for inside in given)
 
-    def rows_of(self, names: Names, compared: Iterable[str]) -> str:
-        """A step's table as a FROM item, with the values inside its columns that some of these names are."""
+    def rows_of(self, names: Names, compared: Iterable[str], *, scanned: bool = False) -> str:
+        """A step's table as a FROM item; where some of these names are values inside its columns, with these and
+        what names a row. `scanned`: the whole table is read, not single rows of it.
+        """
         columns = [column_of(names.step, name) for name in compared]
-        return self._with_elements(names.table, columns, () if names.step.key else names.row_keys)
+        return self._with_elements(names.table, columns, names.row_keys, scanned=scanned)
 
-    def _with_elements(self, table: str, columns: Iterable[Column], identity: tuple[str, ...] = ()) -> str:
-        elements = list(dict.fromkeys(column for column in columns if column.inside is not None))
-        return self.dialect.elements_of(table, elements, identity) if elements else table
+    def _with_elements(self, table: str, columns: Iterable[Column], keys: Iterable[str], *, scanned: bool) -> str:
+        elements = [column for column in dict.fromkeys(columns) if column.inside is not None]
+        if not elements:
+            return table
+        flat = (self.dialect.quote(column.name) for column in columns if column.inside is None)
+        return self.dialect.elements_of(table, elements, list(dict.fromkeys([*keys, *flat])), scanned=scanned)
 
     def step_of(self, link: Link) -> Step:
         """The step that a link of this segment leads to."""
@@ -265,7 +270,7 @@ class SegmentStatements:
         """Sources of a link as `h` (m, s, r), joined with the rows `t` that it reaches."""
         step = self.step_of(link)
         dialect = self.dialect
-        table = self.rows_of(self.names[step.index], link.columns)
+        table = self.rows_of(self.names[step.index], link.columns, scanned=True)
         targets = [column_of(step, name) for name in link.columns]
         if link.source not in self.inside:
             columns, as_text = self.land_columns(link)
@@ -344,17 +349,20 @@ class SegmentStatements:
         row = f"{select} JOIN {table} AS t ON {names.same_row('t', 'c')}"
         if witness.step is not None and witness.step not in self.names:
             return row + self._far_witness(witness, names.step)
-        row += f" JOIN {self._witnessing(witness)} AS p ON {same}"
+        row += f" JOIN {self._witnessing(names, witness)} AS p ON {same}"
         if witness.step is None:
             return row
         other = self.names[witness.step]
         member = "" if self._any_member else " AND f.m = c.m"
         return f"{row} LEFT JOIN {other.found} AS f ON {other.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
 
-    def _witnessing(self, witness: Witness) -> str:
+    def _witnessing(self, names: Names, witness: Witness) -> str:
         if witness.step is not None:
-            return self.rows_of(self.names[witness.step], witness.columns)
-        return self._with_elements(self.dialect.table(witness.table), witness.inside)
+            return self.rows_of(self.names[witness.step], witness.columns, scanned=True)
+        named = {column.name: column for column in witness.inside}
+        flat = [self.dialect.quote(name) for name in witness.columns if name not in named]
+        own = names.row_keys if witness.table == names.step.table else ()
+        return self._with_elements(self.dialect.table(witness.table), witness.inside, [*own, *flat], scanned=True)
 
     def _same(self, step: Step, witness: Witness, column: str, target: str) -> str:
         """That a witness's row `p` points to the tested row `t`; what lies inside a column may be of another type."""
