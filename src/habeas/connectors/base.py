@@ -10,18 +10,31 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from pydantic import BaseModel
 
 from habeas.core.nested import Entries
+from habeas.core.errors import SourceError
 from habeas.core.schema import StoreSchema, TableName
 from habeas.plan.model import Link, Plan, Segment, Standing, Step
 
 Secrets = Mapping[int, Mapping[str, str]]
 """Per member of the cohort: a mask's secrets by name (`<prefix>.salt`)."""
+
+
+@contextmanager
+def at(step: Step) -> Iterator[None]:
+    """A system's error inside names the collection; which system it was stays in the message."""
+    try:
+        yield
+    except SourceError as error:
+        if error.where is None or ":" not in error.where:
+            error.message = f"{error.where or 'the store'}: {error.message}"
+            error.where = step.address
+        raise
 
 
 class Capabilities(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from habeas.connectors.base import FrozenChunk, Writer
+from habeas.connectors.base import FrozenChunk, Writer, at
 from habeas.core.errors import Incomplete
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
@@ -97,7 +97,7 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
 
 
 def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> None:
-    with context.connector(step.connection).writer(context.label, context.fence) as writer:
+    with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
         for chunk in freezer.chunks(step.index):
             tally.add_frozen(chunk)
             reach("verify.chunk")
@@ -170,7 +170,7 @@ def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
 
 def _write_frames(context: CohortContext, step: Step, frames: Iterable[Frame]) -> None:
     context.log([LogEntry(step, "erasure", "in_processing", "starting")])
-    with context.connector(step.connection).writer(context.label, context.fence) as writer:
+    with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
         for frame in frames:
             chunk = read_chunk(context, frame)
             if not (context.epoch > 1 and _is_written(context, writer, step, chunk)):

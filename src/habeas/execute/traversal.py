@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from habeas.connectors.base import Connector, FrozenChunk, Landing, Reader, SeedValue
+from habeas.connectors.base import Connector, FrozenChunk, Landing, Reader, SeedValue, at
 from habeas.execute.wire import pack_landings, unpack_landings
 from habeas.plan.model import Link, Plan, Segment
 from habeas.spool.frames import Frame, Spool
@@ -97,7 +97,7 @@ class Traversal:
             self._begun.add(segment)
             self._begin(segment)
         connector = self._connector(segment.connection)
-        with connector.reader(plan, segment, self._label) as reader:
+        with at(plan.steps[segment.steps[0]]), connector.reader(plan, segment, self._label) as reader:
             for index in segment.steps:
                 step = plan.steps[index]
                 if step.seeds and self._seeds:

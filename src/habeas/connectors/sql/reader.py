@@ -14,12 +14,12 @@ from typing import Any
 
 from msgspec import DecodeError
 
-from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue
+from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
 from habeas.connectors.sql import reading
 from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
-from habeas.connectors.sql.session import Row, Session, at
+from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.statements import HELD, SegmentStatements, column_of
 from habeas.core.schema import TypeFamily
 from habeas.core.values import decode_json

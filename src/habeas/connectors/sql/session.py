@@ -7,26 +7,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-from habeas.core.errors import SourceError
-from habeas.plan.model import Step
 
 Row = tuple[Any, ...]
 BATCH = 2_000  # rows fetched at once: enough to amortise the call, little memory
-
-
-@contextmanager
-def at(step: Step) -> Iterator[None]:
-    """A system's error inside names the collection; which system it was stays in the message."""
-    try:
-        yield
-    except SourceError as error:
-        if error.where is None or ":" not in error.where:
-            error.message = f"{error.where or 'the store'}: {error.message}"
-            error.where = step.address
-        raise
 
 
 class Session(ABC):

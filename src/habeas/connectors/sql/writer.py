@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from habeas.connectors.base import Fence, FrozenChunk, Verified, Writer
+from habeas.connectors.base import Fence, FrozenChunk, Verified, Writer, at
 from habeas.connectors.sql.dialect import Dialect
-from habeas.connectors.sql.session import Row, Session, at
+from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.writing import CHANGED, UNTOUCHED, VANISHED, StepWrites
 from habeas.plan.model import Step
 
