@@ -65,7 +65,8 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
     """Write all frozen rows, steps that hold identity or reference fields last, joint rows after all others.
 
     Rows of the subject that appeared since the freeze are frozen and written too, before the fields by
-    which they are found go. Raises Incomplete where new ones keep coming.
+    which they are found go; where none of those go, verification looks for them. Raises Incomplete where new
+    ones keep coming.
     """
     reach("mask.before")
     freezer = Freezer(context, epoch)
@@ -73,8 +74,8 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
     if context.epoch > 1:  # an earlier attempt may have left statements running
         for connection in sorted({step.connection for step in (*first, *anchors)}):
             context.connector(connection).end_sessions(context.label_prefix, context.label)
-    if first:
-        _write_steps(context, freezer, first)
+    _write_steps(context, freezer, first)
+    if first and anchors:
         _catch_new_rows(context, freezer, result, seeded=True)
         _write_steps(context, freezer, first, only_new=True)
     _write_steps(context, freezer, anchors)
@@ -83,11 +84,13 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
 def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> ErasureResult:
     """Look at every frozen row again, and from every frozen key for new rows; returns the final tallies.
 
+    Where no field went by which rows are found, it looks from the identities too.
+
     Raises Incomplete (`still_written`) if a value or a new row is still there after three rounds.
     """
     freezer = Freezer(context, epoch)
     first, anchors = _write_order(context)
-    _catch_new_rows(context, freezer, result, seeded=False, write=(*first, *anchors))
+    _catch_new_rows(context, freezer, result, seeded=not anchors, write=(*first, *anchors))
     final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
     for step in (*first, *anchors):
         tally = final.tallies.setdefault(step.index, Tally())

@@ -174,6 +174,8 @@ class PostgresSession(Session):
             cursor.execute(statement, parameters or {})
             while rows := cursor.fetchmany(BATCH):
                 yield rows
+                if len(rows) < BATCH:  # the end: to ask once more costs a round trip
+                    return
 
     def put(self, statement: str, rows: Iterable[Row]) -> None:
         """By COPY."""
