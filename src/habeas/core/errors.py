@@ -176,6 +176,13 @@ class Incomplete(HabeasError):
     retryable = True
 
 
+class StillWritten(Incomplete):
+    """Somebody goes on writing what is erased: after three rounds it was still there, or there again."""
+
+    code = "still_written"
+    advice = "stop what writes it, then retry"
+
+
 class Fenced(HabeasError):
     """This attempt's epoch is no longer the current one: another attempt owns the work. Stop at once."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from habeas.connectors.base import FrozenChunk, Writer, at
-from habeas.core.errors import Incomplete
+from habeas.core.errors import Incomplete, StillWritten
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
@@ -76,37 +76,44 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
             context.connector(connection).end_sessions(context.label_prefix, context.label)
     _write_steps(context, freezer, first)
     if first and anchors:
-        _catch_new_rows(context, freezer, result, seeded=True)
-        _write_steps(context, freezer, first, only_new=True)
+        _catch_new_rows(context, freezer, result, seeded=True, write=first)
     _write_steps(context, freezer, anchors)
 
 
 def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> ErasureResult:
     """Look at every frozen row again, and from every frozen key for new rows; returns the final tallies.
 
-    Where no field went by which rows are found, it looks from the identities too.
+    Where no field went by which rows are found, it looks from the identities too. It looks until it finds
+    nothing to write, since what is written can make a database write more.
 
-    Raises Incomplete (`still_written`) if a value or a new row is still there after three rounds.
+    Raises StillWritten if a value or a new row is still there after three rounds.
     """
     freezer = Freezer(context, epoch)
     first, anchors = _write_order(context)
-    _catch_new_rows(context, freezer, result, seeded=not anchors, write=(*first, *anchors))
-    final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
-    for step in (*first, *anchors):
-        tally = final.tallies.setdefault(step.index, Tally())
-        _verify_step(context, freezer, step, tally)
-        context.log([_complete(step, tally)])
-    return final
+    steps = (*first, *anchors)
+    for _ in range(ROUNDS):
+        _catch_new_rows(context, freezer, result, seeded=not anchors, write=steps)
+        final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
+        tallies = [final.tallies.setdefault(step.index, Tally()) for step in steps]
+        late = [_verify_step(context, freezer, *each) for each in zip(steps, tallies, strict=True)]
+        if not any(late):
+            context.log([_complete(*each) for each in zip(steps, tallies, strict=True)])
+            return final
+    raise StillWritten("values were still there after being written", where=steps[late.index(True)].address)
 
 
-def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> None:
+def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> bool:
+    """Count the step's rows as they are now; whether some had to be written."""
+    late = False
     with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
         for chunk in freezer.chunks(step.index):
             tally.add_frozen(chunk)
             reach("verify.chunk")
-            vanished = _settle(context, writer, step, chunk)
+            vanished, written = _settle(context, writer, step, chunk)
+            late = late or written
             if not step.delete:  # of a deleted step, all rows are to be gone
                 tally.add_vanished(chunk, vanished)
+    return late
 
 
 def is_anchor(context: CohortContext, step: Step) -> bool:
@@ -153,11 +160,14 @@ def _catch_new_rows(
     seeded: bool,
     write: Sequence[Step] = (),
 ) -> None:
+    place: str | None = None
     for _ in range(ROUNDS):
+        freezer.take_new()
         if not _traverse(context, freezer.visit(result.tallies, new_only=True), seeded=seeded, frozen=freezer):
             return
+        place = freezer.new_place()
         _write_steps(context, freezer, write, only_new=True)
-    raise Incomplete("new rows of the subject keep appearing", fix="stop the writer, then retry")
+    raise StillWritten("new rows of the subject keep appearing", where=place)
 
 
 def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step], *, only_new: bool = False) -> None:
@@ -194,19 +204,17 @@ def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChun
         writer.mask(step, chunk, context.digest_key)
 
 
-def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> list[int]:
-    """Verify a chunk, writing again what isn't as it should be; positions that are gone."""
-    for _ in range(ROUNDS):
+def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> tuple[list[int], bool]:
+    """Verify a chunk, writing again what isn't as it should be; positions that are gone, and whether it wrote."""
+    for number in range(ROUNDS):
         seen = writer.verify(step, chunk, context.digest_key)
         if not seen.untouched and not seen.changed:
-            return seen.vanished
+            return seen.vanished, number > 0
         _write(context, writer, step, chunk)
     if seen.changed and any(mask.parts for mask in step.masks):
         message = "documents were changed by somebody else between freezing and masking, and are left as they are"
         raise Incomplete(message, where=step.address, fix="send the request again")
-    raise Incomplete(
-        "values were still there after being written", where=step.address, fix="stop the writer, then retry"
-    )
+    raise StillWritten("values were still there after being written", where=step.address)
 
 
 def _complete(step: Step, tally: Tally) -> LogEntry:

@@ -131,6 +131,11 @@ class Freezer:
             self._new.update(frame.name for frame in written)
         return rows
 
+    def new_place(self) -> str | None:
+        """The first collection that has frames written since they were last taken."""
+        steps = [int(name.removeprefix(self._prefix)[:5]) for name in self._new]
+        return self.context.plan.steps[min(steps)].address if steps else None
+
     def take_new(self) -> frozenset[str]:
         """Names of the frames written since the last call."""
         taken, self._new = frozenset(self._new), set()
