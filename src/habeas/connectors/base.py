@@ -148,6 +148,21 @@ class Reader(ABC):
         """Put frozen rows into the found set as OWN, by key, without looking for them anew."""
 
     @abstractmethod
+    def recognise(self, step: Step, columns: Sequence[str], rows: Iterable[tuple[int, tuple[Any, ...]]]) -> None:
+        """Take in what names the subject's rows (member, values of `columns`) of a step of another segment, for
+        the tests of this one; see `Plan.asked`. Rows that are not taken in count as somebody else's.
+        """
+
+    def own(self, step: Step, columns: Sequence[str]) -> Iterator[list[tuple[int, tuple[Any, ...]]]]:
+        """Stream the subject's rows of a step by these columns, as another segment's reader recognises them."""
+        for members, standings, rows in self.rows(step, columns):
+            yield [
+                (member, row)
+                for member, standing, row in zip(members, standings, rows, strict=True)
+                if standing == Standing.OWN
+            ]
+
+    @abstractmethod
     def traverse(self) -> int:
         """Follow all links inside the segment, and landed ones, to the least fixpoint; rows added."""
 

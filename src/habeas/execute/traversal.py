@@ -7,13 +7,15 @@ undurable spool frames, since they can be found again.
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from habeas.connectors.base import Connector, FrozenChunk, Landing, Reader, SeedValue, at
 from habeas.execute.wire import pack_landings, unpack_landings
-from habeas.plan.model import Link, Plan, Segment
+from habeas.plan.model import Link, Plan, Segment, Standing
 from habeas.spool.frames import Frame, Spool
 
 Visit = Callable[[Segment, Reader], None]
@@ -22,30 +24,30 @@ Loads = Callable[[int], Iterable[FrozenChunk]]
 
 
 class Exchange:
-    """Values on their way from one segment to another, by link, in spool frames."""
+    """Values on their way from one segment to another, by link or by step, in spool frames."""
 
     def __init__(self, spool: Spool, name: str) -> None:
         self._spool = spool
         self._name = name
-        self._frames: dict[int, list[Frame]] = {}
-        self._tallies: dict[int, Counter[tuple[int, bool]]] = {}
+        self._frames: dict[str, list[Frame]] = {}
+        self._tallies: dict[str, Counter[tuple[int, bool]]] = {}
 
-    def depart(self, link: Link, batches: Iterable[list[Landing]]) -> bool:
-        """Keep a link's values, replacing earlier ones; whether their tally changed.
+    def depart(self, way: str, batches: Iterable[list[Landing]]) -> bool:
+        """Keep the values that go a way, replacing earlier ones; whether their tally changed.
 
         Sets only grow and standings only strengthen, so an equal tally means an equal set.
         """
         frames, tally = [], Counter[tuple[int, bool]]()
         for number, batch in enumerate(batches):
-            frames.append(self._spool.write(f"{self._name}-{link.id}-{number}", pack_landings(batch), durable=False))
+            frames.append(self._spool.write(f"{self._name}-{way}-{number}", pack_landings(batch), durable=False))
             tally.update((int(each.standing), each.exclusive) for each in batch)
-        changed = tally != self._tallies.get(link.id, Counter())
-        self._frames[link.id], self._tallies[link.id] = frames, tally
+        changed = tally != self._tallies.get(way, Counter())
+        self._frames[way], self._tallies[way] = frames, tally
         return changed
 
-    def arrivals(self, link: Link) -> Iterator[Landing]:
-        """A link's values, one frame in memory at a time."""
-        for frame in self._frames.get(link.id, ()):
+    def arrivals(self, way: str) -> Iterator[Landing]:
+        """The values that went a way, one frame in memory at a time."""
+        for frame in self._frames.get(way, ()):
             yield from unpack_landings(self._spool.read(frame))
 
 
@@ -67,6 +69,7 @@ class Traversal:
         self._plan = plan
         self._connector = connector
         self._exchange = Exchange(spool, name)
+        self._asked = sorted({each for segment in plan.segments for each in plan.asked(segment)})
         self._seeds = seeds
         self._label = label
         self._loads = loads
@@ -105,12 +108,34 @@ class Traversal:
                 for chunk in self._loads(index) if self._loads else ():
                     reader.load(chunk)
             for link in plan.imports(segment):
-                reader.land(link, self._exchange.arrivals(link))
+                reader.land(link, self._exchange.arrivals(_by_link(link)))
+            for index, columns in plan.asked(segment):
+                arrived = self._exchange.arrivals(_by_step(index, columns))
+                reader.recognise(plan.steps[index], columns, ((each.member, each.values) for each in arrived))
             reader.traverse()
-            changed = [self._exchange.depart(link, reader.departures(link)) for link in plan.exports(segment)]
+            changed = [self._exchange.depart(_by_link(link), reader.departures(link)) for link in plan.exports(segment)]
+            changed += [
+                self._exchange.depart(_by_step(index, columns), _landings(reader.own(plan.steps[index], columns)))
+                for index, columns in self._asked
+                if index in segment.steps
+            ]
             if visit is not None:
                 visit(segment, reader)
         return any(changed)
+
+
+def _by_link(link: Link) -> str:
+    return f"{link.id}"
+
+
+def _by_step(index: int, columns: Sequence[str]) -> str:
+    # Frames have short plain names, columns don't: a digest tells them apart.
+    return f"own-{index}-{zlib.crc32(repr(columns).encode()):08x}"
+
+
+def _landings(batches: Iterable[Sequence[tuple[int, tuple[Any, ...]]]]) -> Iterator[list[Landing]]:
+    for batch in batches:
+        yield [Landing(member, Standing.OWN, True, values) for member, values in batch]
 
 
 def count_rows(traversal: Traversal, plan: Plan) -> Mapping[int, Mapping[tuple[int, int], int]]:

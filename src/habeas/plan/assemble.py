@@ -23,6 +23,7 @@ from habeas.plan.ownership import (
     Pointed,
     Pointers,
     RivalTest,
+    is_followed,
     is_identifying,
     people_above,
     rivals_of,
@@ -141,8 +142,16 @@ class _Assembly:
             (link, rivals_of(draft.graph, pointers, link, draft.points[link], above))
             for link in draft.links_into(address)
         )
-        pointed = tuple(pointers.at(address)) if needs_pointings(draft, address) else ()
+        pointed = tuple(self._pointed(address, pointers)) if needs_pointings(draft, address) else ()
         return _Found(seed_paths(draft.graph.nodes[address], draft.kinds), links, pointed)
+
+    def _pointed(self, address: CollectionAddress, pointers: Pointers) -> Iterator[Pointed]:
+        """What points to rows of the collection; of another store only what a link doesn't bring by itself."""
+        auto = [link for link in self._draft.links_into(address) if link.ownership == "auto"]
+        tested = [link for link in auto if self._draft.points[link] == "to_target"]
+        for each in pointers.at(address):
+            if not each.far or any(not is_followed(link, each) for link in tested):
+                yield each
 
     def _use(self, address: CollectionAddress) -> None:
         node, found, selection = self._graph.nodes[address], self._found[address], self._draft.selection(address)
@@ -238,15 +247,24 @@ class _Assembly:
         target_columns, holder = self._named(address, pointed.target_columns), pointed.collection
         if holder is None:
             return Pointing(pointed.table, pointed.columns, target_columns)
-        node = self._graph.nodes[holder]
-        inside = (compared_column(self._graph, node, path) for path in pointed.columns)
         return Pointing(
             pointed.table,
             self._named(holder, pointed.columns),
             target_columns,
             self._index.get(holder),
-            tuple(column for column in inside if column is not None),
+            () if pointed.far else tuple(self._typed(holder, address, pointed)),
+            pointed.far,
         )
+
+    def _typed(self, holder: CollectionAddress, address: CollectionAddress, pointed: Pointed) -> Iterator[Column]:
+        """Pointing columns whose values can't be compared without knowing their type."""
+        node, target = self._graph.nodes[holder], self._graph.nodes[address]
+        for path, there in zip(pointed.columns, pointed.target_columns, strict=True):
+            inside = compared_column(self._graph, node, path)
+            if inside is not None:
+                yield inside
+            elif not _comparable(self._type(node, path), self._type(target, there)):
+                yield Column(path, self._type(node, path))
 
     def _outputs(self, node: Node, shown: frozenset[str]) -> Iterator[Output]:
         for each in self._draft.selection(node.address).outputs:

@@ -106,7 +106,8 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Pointing(msgspec.Struct, frozen=True):
-    """A table whose rows point to rows of the step, in the same store: declared or a live foreign key.
+    """A table whose rows point to rows of the step: declared or a live foreign key. A `far` one lies in another
+    store, where it can't be asked whose its rows are: it holds back all that isn't reached by it alone.
 
     A row of the step reached because the subject's row points to it is the subject's only if every
     pointing row is the subject's. `step` is that table's step, None where no step holds it (its rows
@@ -117,7 +118,8 @@ class Pointing(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     target_columns: tuple[str, ...]
     step: int | None = None
-    inside: tuple[Column, ...] = ()  # those of `columns` that lie inside a column
+    typed: tuple[Column, ...] = ()  # those of `columns` that lie inside a column or are of another type
+    far: bool = False
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -289,6 +291,26 @@ class Plan(msgspec.Struct, frozen=True):
         """Links into this segment's steps from a step of another."""
         inside = set(segment.steps)
         return tuple(link for index in segment.steps for link in self.steps[index].links if link.source not in inside)
+
+    def asked(self, segment: Segment) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Steps of other segments whose rows the ownership tests of this one ask about, with the columns that name
+        them here: the key within one connection, else what is pointed to.
+        """
+        asked: dict[tuple[int, tuple[str, ...]], None] = {}
+        for step in (self.steps[index] for index in segment.steps):
+            for link in step.links if not step.people else ():
+                others = [(each.people, each.people_columns) for each in link.rivals]
+                if link.ownership == "auto" and link.points == "to_target":
+                    near = (each for each in step.pointings if not each.far and each.step is not None)
+                    others += [(each.step, ()) for each in near if each.step is not None]
+                for other, columns in others:
+                    same = self.steps[other].connection == segment.connection
+                    asked[other, self.steps[other].key if same else columns] = None
+        return tuple(each for each in asked if each[0] not in segment.steps and each[1] and self._are_plain(*each))
+
+    def _are_plain(self, index: int, columns: tuple[str, ...]) -> bool:
+        """Whether all are columns of the table, and not values inside one."""
+        return all(self.steps[index].column(name).inside is None for name in columns)
 
 
 _ENCODER = msgspec.json.Encoder(order="sorted")

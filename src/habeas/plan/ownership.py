@@ -30,12 +30,15 @@ class Pointer(NamedTuple):
 
 
 class Pointed(NamedTuple):
-    """A table whose rows point to a collection's rows, and the collection that describes it, if one does."""
+    """A table whose rows point to a collection's rows, and the collection that describes it, if one does. `far`:
+    it lies behind another connection.
+    """
 
     table: TableName
     columns: Paths
     target_columns: Paths
     collection: CollectionAddress | None
+    far: bool = False
 
 
 def points_of(graph: Graph, link: Followed) -> Points:
@@ -88,7 +91,7 @@ class Pointers:
         return sorted(self._from[holder][people]) if holder in self._from else []
 
     def at(self, address: CollectionAddress) -> list[Pointed]:
-        """Tables of the same store whose rows point to rows of the collection, in order of name."""
+        """Tables whose rows point to rows of the collection, in order of name."""
         return sorted(self._to.get(address, ()), key=lambda each: (str(each.table), each.columns, each.target_columns))
 
     def _add_edge(self, edge: Edge) -> None:
@@ -106,8 +109,8 @@ class Pointers:
         pointer = Pointer(tuple(one for one, _ in pairs), tuple(two for _, two in pairs))
         self._from[holder][target].add(pointer)
         here, there = self._graph.nodes[holder], self._graph.nodes[target]
-        if here.bound.connection == there.bound.connection:
-            self._to[target].add(Pointed(here.table_name, pointer.columns, pointer.target_columns, holder))
+        far = here.bound.connection != there.bound.connection
+        self._to[target].add(Pointed(here.table_name, pointer.columns, pointer.target_columns, holder, far))
 
     def _add_foreign_key(self, node: Node, holder: TableName, key: ForeignKey) -> None:
         for address in self._graph.step_of(node.bound.connection, holder):
@@ -225,11 +228,13 @@ def questions(
     """What must be answered before an erasure may write these collections. Ways that can't make a row the
     subject's need no answer.
     """
+    pointers = Pointers(graph)
     waiting, leads_to_write = list(written), set(written)
     while waiting:
         target = waiting.pop()
         carrying = [link for link in traversal.into.get(target, ()) if carries_own(graph, link, standings)]
         yield from _questions_at(graph, target, carrying)
+        yield from _far_pointings(graph, pointers, carrying)
         fresh = {link.source for link in carrying} - leads_to_write
         leads_to_write |= fresh
         waiting += sorted(fresh)
@@ -251,6 +256,28 @@ def _questions_at(graph: Graph, target: CollectionAddress, carrying: list[Follow
             two_people[link.source] = link
     if len(two_people) > 1:
         yield _two_people(target, sorted(two_people))
+
+
+def _far_pointings(graph: Graph, pointers: Pointers, carrying: list[Followed]) -> Iterator[Refused]:
+    """Whether all rows that point to a row are the subject's can't be asked of another store."""
+    for link in carrying:
+        if link.ownership != "auto" or points_of(graph, link) != "to_target":
+            continue
+        for each in pointers.at(link.target):
+            if each.far and not is_followed(link, each):
+                by = f"{each.collection} in another store, by {','.join(each.columns)}"
+                yield Refused(
+                    f"rows of {by}, may point to its rows too",
+                    cause="ownership",
+                    where=f"{link.target}:{','.join(link.paths)}",
+                    fix=f"declare ownership (owned, shared or context) on its reference from {link.source}",
+                )
+
+
+def is_followed(link: Followed, pointed: Pointed) -> bool:
+    """Whether the pointing is the followed reference itself."""
+    pairs = set(zip(link.source_paths, link.paths, strict=True))
+    return pointed.collection == link.source and pairs == set(zip(pointed.columns, pointed.target_columns, strict=True))
 
 
 def _neither(link: Followed, where: str) -> Refused:

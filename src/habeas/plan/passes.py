@@ -190,7 +190,7 @@ def prune(draft: Draft) -> Draft:
         sources[link.target].append(link.source)
     for address in draft.traversal.hops:
         if needs_pointings(draft, address) and draft.pointers is not None:
-            pointed = (each.collection for each in draft.pointers.at(address))
+            pointed = (each.collection for each in draft.pointers.at(address) if not each.far)
             sources[address] += (each for each in pointed if each is not None and each in draft.traversal.hops)
     targeted = [address for address in draft.selections if address in draft.traversal.hops]
     return replace(draft, kept=frozenset(reached_from(targeted, sources)))
@@ -222,7 +222,7 @@ def arrange_steps(draft: Draft) -> Draft:
         for address in sorted(kept)
         if needs_pointings(draft, address) and draft.pointers is not None
         for each in draft.pointers.at(address)
-        if each.collection is not None and each.collection in kept and each.collection != address
+        if not each.far and each.collection is not None and each.collection in kept and each.collection != address
     ]
     arranged = arrange(
         {address: draft.traversal.hops[address] for address in kept},

@@ -22,7 +22,7 @@ from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.statements import HELD, SegmentStatements, column_of
 from habeas.core.schema import TypeFamily
-from habeas.core.values import decode_json
+from habeas.core.values import canonical_text, decode_json
 from habeas.plan.model import Link, Seed, Standing, Step
 
 CHUNK_ROWS = 50_000
@@ -98,6 +98,18 @@ class SqlReader(Reader):
         if count:
             self._landed[link.id] = self._tick
             self._analyze(table, count)
+
+    def recognise(self, step: Step, columns: Sequence[str], rows: Iterable[tuple[int, Row]]) -> None:
+        """Rows of this store are found by their key, of another one known by what points to them, as text."""
+        statements = self._statements
+        self._tick += 1
+        if not statements.is_far(step.index):
+            self._put(step, ((member, int(Standing.OWN), self._tick, LOADED, *key) for member, key in rows))
+            return
+        table = statements.recognised(statements.asked.index((step.index, tuple(columns))))
+        filling = statements.dialect.fill(table, ["m", "s", "e", "r", *(f"v{index}" for index in range(len(columns)))])
+        own, tick = int(Standing.OWN), self._tick
+        self._fill(filling, ((member, own, 1, tick, *map(canonical_text, values)) for member, values in rows))
 
     def load(self, chunk: FrozenChunk) -> None:
         """Rows of several owners are found for each of them."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from habeas.connectors.sql.dialect import Dialect, Move
 from habeas.core.errors import SchemaChanged
 from habeas.core.schema import TableName
-from habeas.plan.model import Column, Link, Plan, Seed, Segment, Standing, Step
+from habeas.plan.model import Column, Link, Plan, Pointing, Seed, Segment, Standing, Step
 
 HELD = 9
 """Standing of rows found by identity that a declared shared reference may claim; nothing follows them yet."""
@@ -68,7 +68,8 @@ class Witness(NamedTuple):
     target_columns: tuple[str, ...]
     step: int | None
     standing: Standing
-    inside: tuple[Column, ...] = ()  # those of `columns` that lie inside a column
+    typed: tuple[Column, ...] = ()  # those of `columns` whose type must be known to compare them
+    far: bool = False  # in another store that can't be asked: it holds every row back
 
 
 class SegmentStatements:
@@ -83,8 +84,8 @@ class SegmentStatements:
         self._any_member = plan.erases
         self.imports = plan.imports(segment)
         self.links = tuple(link for index in segment.steps for link in plan.steps[index].links)
-        outside = {each.step for link in self.links for each in self.witnesses(link) if each.step is not None}
-        same_store = {index for index in outside if plan.steps[index].connection == segment.connection}
+        self.asked = plan.asked(segment)
+        same_store = {index for index, _ in self.asked if plan.steps[index].connection == segment.connection}
         self.names = {index: self._names(plan.steps[index]) for index in sorted(self.inside | same_store)}
 
     def _names(self, step: Step) -> Names:
@@ -132,6 +133,14 @@ class SegmentStatements:
         flat = (self.dialect.quote(column.name) for column in columns if column.inside is None)
         return self.dialect.elements_of(table, elements, list(dict.fromkeys([*keys, *flat])), scanned=scanned)
 
+    def recognised(self, position: int) -> str:
+        """The table of values that name the subject's rows of another store, by position in `asked`."""
+        return self.dialect.temp(f"ha_{position}")
+
+    def is_far(self, index: int) -> bool:
+        """Whether a step lies behind another connection."""
+        return self.plan.steps[index].connection != self.segment.connection
+
     def step_of(self, link: Link) -> Step:
         """The step that a link of this segment leads to."""
         return next(self.plan.steps[index] for index in self.segment.steps if link in self.plan.steps[index].links)
@@ -155,6 +164,11 @@ class SegmentStatements:
                 made.append(dialect.create_candidates(table, names.step.table, names.row_keys, names.step.columns))
         for link in self.imports:
             made.append(dialect.create_landed(self.landed(link), self.step_of(link).table, *self.land_columns(link)))
+        for position, (index, named) in enumerate(self.asked):
+            if self.is_far(index):
+                step, table = self.plan.steps[index], self.recognised(position)
+                columns = [column_of(step, each) for each in named]
+                made.append(dialect.create_landed(table, step.table, columns, True))
         return [*made, *self._setup_elements()]
 
     def _setup_elements(self) -> Iterator[str]:
@@ -187,8 +201,11 @@ class SegmentStatements:
         ]
         if link.points == "to_target":
             found += [
-                Witness(each.table, each.columns, each.target_columns, each.step, Standing.SHARED_ROW, each.inside)
+                Witness(
+                    each.table, each.columns, each.target_columns, each.step, Standing.SHARED_ROW, each.typed, each.far
+                )
                 for each in step.pointings
+                if not (each.far and _is_followed(link, each))
             ]
         return sorted(found, key=lambda each: -each.standing)
 
@@ -200,7 +217,7 @@ class SegmentStatements:
 
     def depends_on(self, link: Link) -> frozenset[int]:
         """Steps whose growth may free rows that a tested link left held back."""
-        return frozenset(each.step for each in self.witnesses(link) if each.step is not None)
+        return frozenset(each.step for each in self.witnesses(link) if each.step is not None and not each.far)
 
     def seed(self, step: Step, seed: Seed) -> tuple[str, bool]:
         """Rows that may match the identities in `values`; whether each tells the value's number (from 1).
@@ -339,12 +356,14 @@ class SegmentStatements:
         return self._merge(link, select, first=first)
 
     def _blocks(self, link: Link, names: Names, witness: Witness) -> str:
+        select = f"SELECT c.m, {names.listed('c')}, {witness.standing:d} AS s FROM {self.candidates(link)} AS c"
+        if witness.far:
+            return select
         pairs = zip(witness.columns, witness.target_columns, strict=True)
         same = " AND ".join(self._same(names.step, witness, column, target) for column, target in pairs)
         if witness.table == names.step.table:  # a row that points to itself is no witness
             pairs = zip(names.parts("p"), names.parts("t"), strict=True)
             same += " AND (" + " OR ".join(f"{other} <> {own}" for other, own in pairs) + ")"
-        select = f"SELECT c.m, {names.listed('c')}, {witness.standing:d} AS s FROM {self.candidates(link)} AS c"
         table = self.rows_of(names, witness.target_columns)
         row = f"{select} JOIN {table} AS t ON {names.same_row('t', 'c')}"
         if witness.step is not None and witness.step not in self.names:
@@ -359,19 +378,18 @@ class SegmentStatements:
     def _witnessing(self, names: Names, witness: Witness) -> str:
         if witness.step is not None:
             return self.rows_of(self.names[witness.step], witness.columns, scanned=True)
-        named = {column.name: column for column in witness.inside}
-        flat = [self.dialect.quote(name) for name in witness.columns if name not in named]
+        inside = [column for column in witness.typed if column.inside is not None]
+        flat = [self.dialect.quote(name) for name in witness.columns if name not in {each.name for each in inside}]
         own = names.row_keys if witness.table == names.step.table else ()
-        return self._with_elements(self.dialect.table(witness.table), witness.inside, [*own, *flat], scanned=True)
+        return self._with_elements(self.dialect.table(witness.table), inside, [*own, *flat], scanned=True)
 
     def _same(self, step: Step, witness: Witness, column: str, target: str) -> str:
-        """That a witness's row `p` points to the tested row `t`; what lies inside a column may be of another type."""
+        """That a witness's row `p` points to the tested row `t`; where their types differ, as text."""
         left, right = f"p.{self.dialect.quote(column)}", f"t.{self.dialect.quote(target)}"
         here = column_of(step, target)
-        listed = witness.inside if witness.step is None else self.plan.steps[witness.step].columns
+        listed = witness.typed if witness.step is None else self.plan.steps[witness.step].columns
         there = next((each for each in listed if each.name == column), None)
-        is_inside = here.inside is not None or (there is not None and there.inside is not None)
-        if there is None or not is_inside or here.type.family is there.type.family:
+        if there is None or here.type.family is there.type.family:
             return f"{left} = {right}"
         return self.dialect.same_text(self.dialect.text_of(left, there.type), self.dialect.text_of(right, here.type))
 
@@ -381,18 +399,24 @@ class SegmentStatements:
         operands = [f"t.{dialect.quote(column)}" for column in witness.target_columns]
         holds = " AND ".join(f"{operand} IS NOT NULL" for operand in operands)
         known = [link for link in self.imports if (link.source, link.source_columns) == (witness.step, witness.columns)]
-        if not known:
+        if known:
+            table, (columns, as_text) = self.landed(known[0]), self.land_columns(known[0])
+        elif (place := (witness.step, witness.columns)) in self.asked:
+            table, columns, as_text = self.recognised(self.asked.index(place)), (), True
+        else:  # nothing names the other store's rows by these columns
             return f" WHERE {holds}"
-        columns, as_text = self.land_columns(known[0])
         pairs = []
         for index, (operand, name) in enumerate(zip(operands, witness.target_columns, strict=True)):
             value = f"l.v{index}" if as_text else dialect.text_of(f"l.v{index}", columns[index].type)
             pairs.append(dialect.same_text(dialect.text_of(operand, column_of(step, name).type), value))
         member = "" if self._any_member else " AND l.m = c.m"
-        return (
-            f" LEFT JOIN {self.landed(known[0])} AS l ON {' AND '.join(pairs)} AND l.s = 1{member} "
-            f"WHERE l.m IS NULL AND {holds}"
-        )
+        return f" LEFT JOIN {table} AS l ON {' AND '.join(pairs)} AND l.s = 1{member} WHERE l.m IS NULL AND {holds}"
+
+
+def _is_followed(link: Link, pointing: Pointing) -> bool:
+    """Whether the pointing is the followed link itself, whose values come with what its store knows."""
+    pairs = set(zip(pointing.columns, pointing.target_columns, strict=True))
+    return pointing.step == link.source and pairs == set(zip(link.source_columns, link.columns, strict=True))
 
 
 def column_of(step: Step, name: str) -> Column:
