@@ -106,6 +106,7 @@ class FrozenChunk(msgspec.Struct):
     masked: list[list[Any] | None]
     current: dict[int, list[str | None]] | None = None
     joint: bool = False  # rows of several members: written last
+    held: bool = False  # of a step that deletes: rows that other rows hold, to be masked instead
     elements: list[Mapping[str, Entries]] | None = None  # by row and column, what of arrays is hers; never stored
 
     def __len__(self) -> int:
@@ -182,6 +183,16 @@ class Reader(ABC):
         """Positions of values that some row of the step's table holds in the column already."""
         return frozenset()
 
+    def hold_back(self) -> None:
+        """Among the found rows of steps that delete, and of those that come with them, tell which stay: those that a
+        row holds which isn't deleted, and those that another step deletes. Asked with all such steps of the store.
+        """
+        raise NotImplementedError("this system knows no rows that hold others")
+
+    def set_aside(self, step: Step, chunk: FrozenChunk) -> tuple[frozenset[int], frozenset[int]]:
+        """Positions of a chunk's rows that are held back, and of those that another step deletes."""
+        return frozenset(), frozenset()
+
     @abstractmethod
     def freeze(
         self, step: Step, digest_key: bytes, secrets: Secrets, *, new_only: bool = False
@@ -202,6 +213,14 @@ class Writer(ABC):
         Documents hold more than what is masked: given the key that the rows were frozen with, a row with masked
         parts is written only if its digest is still the frozen one.
         """
+
+    def untie(self, step: Step, chunk: FrozenChunk) -> int:
+        """Set the step's `untie` columns of exactly the chunk's rows to NULL; returns rows changed."""
+        raise NotImplementedError("this system has no foreign keys")
+
+    def delete_together(self, parts: Iterable[tuple[Step, FrozenChunk]], digest_key: bytes) -> int:
+        """Delete as `delete` does, all in one transaction with constraints checked at its end."""
+        raise NotImplementedError("this system has no constraints to defer")
 
     @abstractmethod
     def delete(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> int:

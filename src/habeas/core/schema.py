@@ -95,6 +95,7 @@ class TableSchema(msgspec.Struct, frozen=True):
     deletable: bool = True  # the credentials may DELETE from it
     fingerprint: str = ""
     unique_parts: tuple[str, ...] = ()
+    delete_triggers: bool = False  # a trigger runs when a row is deleted
 
     def column(self, name: str) -> ColumnSchema | None:
         """The column of that exact name, or None."""

@@ -15,6 +15,7 @@ from habeas.connectors.base import FrozenChunk, Writer, at
 from habeas.core.errors import Incomplete, StillWritten
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
+from habeas.execute.deletes import REFERENCED, as_masked, delete_group, grouped, settle_deletes, untie_rows
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
 from habeas.execute.traversal import Traversal
 from habeas.execute.trial import try_writes
@@ -57,6 +58,7 @@ def run_freeze(context: CohortContext, epoch: int) -> ErasureResult:
     written = [step for step in context.plan.steps if step.writes]
     context.log([LogEntry(step, "erasure", "in_processing", "looking for its rows") for step in written])
     _traverse(context, freezer.visit(result.tallies), seeded=True)
+    settle_deletes(context, freezer, result.tallies)
     try_writes(context, freezer)
     return result
 
@@ -111,7 +113,7 @@ def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Ta
             reach("verify.chunk")
             vanished, written = _settle(context, writer, step, chunk)
             late = late or written
-            if not step.delete:  # of a deleted step, all rows are to be gone
+            if not step.delete or chunk.held:  # of rows that are deleted, all are to be gone
                 tally.add_vanished(chunk, vanished)
     return late
 
@@ -163,7 +165,9 @@ def _catch_new_rows(
     place: str | None = None
     for _ in range(ROUNDS):
         freezer.take_new()
-        if not _traverse(context, freezer.visit(result.tallies, new_only=True), seeded=seeded, frozen=freezer):
+        if _traverse(context, freezer.visit(result.tallies, new_only=True), seeded=seeded, frozen=freezer):
+            settle_deletes(context, freezer, result.tallies)
+        if not freezer.new_rows():
             return
         place = freezer.new_place()
         _write_steps(context, freezer, write, only_new=True)
@@ -172,8 +176,12 @@ def _catch_new_rows(
 
 def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step], *, only_new: bool = False) -> None:
     fresh = freezer.take_new() if only_new else None
+    untie_rows(context, freezer, steps)
+    groups = grouped(steps)
     for joint in (False, True):
         for step in steps:
+            if step.together in groups:
+                delete_group(context, freezer, groups.pop(step.together))
             frames = [frame for frame in freezer.frames(step.index) if ("-joint." in frame.name) is joint]
             if fresh is not None:
                 frames = [frame for frame in frames if frame.name in fresh]
@@ -186,28 +194,29 @@ def _write_frames(context: CohortContext, step: Step, frames: Iterable[Frame]) -
     with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
         for frame in frames:
             chunk = read_chunk(context, frame)
-            if not (context.epoch > 1 and _is_written(context, writer, step, chunk)):
+            together = step.together is not None and not chunk.held
+            if not together and not (context.epoch > 1 and _is_written(context, writer, step, chunk)):
                 _write(context, writer, step, chunk)
             reach("mask.chunk")
 
 
 def _is_written(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> bool:
     """Whether an earlier attempt wrote the chunk: it isn't written twice, since triggers would notice."""
-    seen = writer.verify(step, chunk, context.digest_key)
+    seen = writer.verify(as_masked(step) if chunk.held else step, chunk, context.digest_key)
     return not seen.untouched and not seen.changed
 
 
 def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> None:
-    if step.delete:
+    if step.delete and not chunk.held:
         writer.delete(step, chunk, context.digest_key)
     else:
-        writer.mask(step, chunk, context.digest_key)
+        writer.mask(as_masked(step) if step.delete else step, chunk, context.digest_key)
 
 
 def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> tuple[list[int], bool]:
     """Verify a chunk, writing again what isn't as it should be; positions that are gone, and whether it wrote."""
     for number in range(ROUNDS):
-        seen = writer.verify(step, chunk, context.digest_key)
+        seen = writer.verify(as_masked(step) if chunk.held else step, chunk, context.digest_key)
         if not seen.untouched and not seen.changed:
             return seen.vanished, number > 0
         _write(context, writer, step, chunk)
@@ -219,7 +228,10 @@ def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChu
 
 def _complete(step: Step, tally: Tally) -> LogEntry:
     frozen, vanished = sum(tally.frozen.values()), sum(tally.vanished.values())
-    counts = {"frozen": frozen, "deleted" if step.delete else "masked": frozen - vanished}
+    counts = {"frozen": frozen, "masked": frozen - vanished}
+    if step.delete:
+        held = sum(tally.kept.get(REFERENCED, {}).values())
+        counts = {"frozen": frozen, "deleted": frozen - held} | ({"masked": held - vanished} if held else {})
     if vanished:
         counts["vanished"] = vanished
     return LogEntry(step, "erasure", "complete", "success", counts)

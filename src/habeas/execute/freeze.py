@@ -94,7 +94,7 @@ class Freezer:
         self.context = context
         self._prefix = f"frozen-{epoch}-"
         self._secrets = mask_secrets(context)
-        self._new: set[str] = set()
+        self._new: dict[str, int] = {}  # rows of frames written since they were last taken
         self._drawn: dict[str, set[str]] = {}  # by field, values drawn of so few that they may meet
 
     def visit(self, tallies: dict[int, Tally], *, new_only: bool = False) -> VisitSteps:
@@ -120,25 +120,41 @@ class Freezer:
         for chunk in reader.freeze(step, self.context.digest_key, self._secrets, new_only=new_only):
             chunk.number = number
             self._compute(reader, step, chunk)
-            name = f"{self._prefix}{step.index:05}-{number:06}{'-joint' if chunk.joint else ''}"
-            written.append(self.context.spool.write(name, pack_chunk(chunk), durable=True))
+            written.append(self._write(chunk))
             reach("freeze.frame")
             tally.add_frozen(chunk)
             rows, number = rows + len(chunk), number + 1
         if written:
             self.context.frames.record(written)
             reach("freeze.recorded")
-            self._new.update(frame.name for frame in written)
         return rows
 
+    def part(self, chunk: FrozenChunk, back: FrozenChunk) -> None:
+        """Write a chunk again without the rows that are held back, which get a frame of their own."""
+        written = [self._write(chunk)]
+        if len(back):
+            back.number = len(self.frames(chunk.step))
+            written.append(self._write(back))
+        self.context.frames.record(written)
+
+    def _write(self, chunk: FrozenChunk) -> Frame:
+        name = f"{self._prefix}{chunk.step:05}-{chunk.number:06}{'-joint' if chunk.joint else ''}"
+        frame = self.context.spool.write(name, pack_chunk(chunk), durable=True)
+        self._new[frame.name] = len(chunk)
+        return frame
+
+    def new_rows(self) -> int:
+        """Rows of the frames written since they were last taken."""
+        return sum(self._new.values())
+
     def new_place(self) -> str | None:
-        """The first collection that has frames written since they were last taken."""
+        """The first collection that has such frames."""
         steps = [int(name.removeprefix(self._prefix)[:5]) for name in self._new]
         return self.context.plan.steps[min(steps)].address if steps else None
 
     def take_new(self) -> frozenset[str]:
         """Names of the frames written since the last call."""
-        taken, self._new = frozenset(self._new), set()
+        taken, self._new = frozenset(self._new), {}
         return taken
 
     def _compute(self, reader: Reader, step: Step, chunk: FrozenChunk) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from habeas.core.identity import canonical
 from habeas.execute.access import AccessResult
 from habeas.execute.context import Member
+from habeas.execute.deletes import REFERENCED
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Tally
 from habeas.plan.model import Plan, Step
@@ -58,15 +59,23 @@ def build_receipt(
         }
     if erasure is not None:
         body["erasure"] = {
-            plan.steps[index].address: _collection(plan.steps[index], tally, member.index)
+            _place(plan.steps[index]): _collection(plan.steps[index], tally, member.index)
             for index, tally in sorted(erasure.tallies.items())
         }
     return body
 
 
+def _place(step: Step) -> str:
+    """The collection; rows that come with deletes are told apart from its own."""
+    return f"{step.address}#{step.because}" if step.because else step.address
+
+
 def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
     frozen, vanished = tally.frozen.get(member, 0), tally.vanished.get(member, 0)
-    done = {"deleted": frozen} if step.delete else {"masked": frozen - vanished, "vanished": vanished}
+    done = {"masked": frozen - vanished, "vanished": vanished}
+    if step.delete:
+        held = tally.kept.get(REFERENCED, {}).get(member, 0)
+        done = {"deleted": frozen - held} | ({"masked": held - vanished, "vanished": vanished} if held else {})
     return {
         "frozen": frozen,
         **done,

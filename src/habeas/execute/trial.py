@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from habeas.connectors.base import FrozenChunk, Writer
 from habeas.core.errors import MembersRefused, Refused, SourceRejected
 from habeas.execute.context import CohortContext
+from habeas.execute.deletes import as_masked
 from habeas.execute.freeze import Freezer
 from habeas.plan.model import Step
 
@@ -22,7 +23,9 @@ def try_writes(context: CohortContext, freezer: Freezer) -> None:
     refused: dict[int, Refused] = {}
     for step in context.plan.steps:
         if step.checks and step.masks:
-            for member, problem in _problems(context, step, freezer.chunks(step.index)):
+            # Of rows that are deleted only those are masked that others hold.
+            chunks = (chunk for chunk in freezer.chunks(step.index) if chunk.held or not step.delete)
+            for member, problem in _problems(context, as_masked(step), chunks):
                 refused.setdefault(member, problem)
     if refused:
         raise MembersRefused(refused)

@@ -102,13 +102,14 @@ def pack_chunk(chunk: FrozenChunk) -> bytes:
             chunk.digests,
             [None if column is None else _column(column) for column in chunk.masked],
             chunk.joint,
+            chunk.held,
         ]
     )
 
 
 def unpack_chunk(payload: bytes) -> FrozenChunk:
     """What `pack_chunk` wrote."""
-    step, number, keys, owners, others, digests, masked, joint = _decoder.decode(payload)
+    step, number, keys, owners, others, digests, masked, joint, held = _decoder.decode(payload)
     return FrozenChunk(
         step=step,
         number=number,
@@ -118,4 +119,5 @@ def unpack_chunk(payload: bytes) -> FrozenChunk:
         digests=digests,
         masked=masked,
         joint=joint,
+        held=held,
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from habeas.core.errors import Refused
 from habeas.plan.assemble import assemble_steps, segments_of
+from habeas.plan.deletes import order_deletes, widen_deletes
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Catalog, build_graph
 from habeas.plan.masks import choose_masks
@@ -40,6 +41,8 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     arrange_steps,
     assemble_steps,
     choose_masks,
+    widen_deletes,
+    order_deletes,
     check_writes,
     rank_writes,
     warn_scans,

@@ -88,6 +88,7 @@ class CollectionPart(msgspec.Struct, frozen=True):
     write_order: int | None
     segment: int
     queries: tuple[Query, ...] = ()
+    delete_notes: tuple[str, ...] = ()
     rows: Mapping[str, int] | None = None
 
 
@@ -158,6 +159,7 @@ def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], coun
         write_order=step.write_rank if step.writes else None,
         segment=segment,
         queries=queries,
+        delete_notes=tuple(_delete_notes(step)),
         rows=rows,
     )
 
@@ -198,7 +200,34 @@ def _held_back(plan: Plan, step: Step) -> Iterator[str]:
 def _pointing(plan: Plan, pointing: Pointing) -> str:
     known = "that isn't the subject's" if pointing.step is not None else "that the plan doesn't search"
     table = plan.steps[pointing.step].address if pointing.step is not None else f"table {pointing.table}"
+    if pointing.far:
+        return f"rows of {table} in another store may point here by {_names(pointing.columns)}: shared_row"
     return f"a row of {table} {known} points here by {_names(pointing.columns)}: shared_row"
+
+
+_IF_HELD = {
+    "mask": "masked instead",
+    "refuse": "not deleted, and the request is refused,",
+    "cascade": "deleted together with that row",
+    "null": "deleted, and that row lets go,",
+}
+
+
+def _delete_notes(step: Step) -> Iterator[str]:
+    """What else happens when rows are deleted, or because others are."""
+    if step.because:
+        what = "deleted" if step.because == "cascade" else "changed"
+        yield f"{what} only because what its rows point to is deleted (on_referenced {step.because})"
+    elif step.delete:
+        for hold in step.holds:
+            by = f"{hold.table} ({_names([column.name for column in hold.columns])})"
+            yield f"{_IF_HELD[step.on_referenced]} if a row of {by} that stays points to it"
+        if step.triggered:
+            yield f"{_IF_HELD[step.on_referenced]} since a trigger runs at a delete"
+    if step.untie:
+        yield f"sets {', '.join(step.untie)} to NULL first, since foreign keys form a cycle"
+    if step.together is not None:
+        yield "deleted in one transaction with constraints deferred, since foreign keys form a cycle"
 
 
 def _effect(mask: Mask) -> str:
@@ -250,6 +279,7 @@ def _part_lines(part: CollectionPart) -> Iterator[str]:
         yield f"    deletes rows (order {part.write_order})"
     elif part.writes:
         yield f"    writes (order {part.write_order}, key {_names(part.key)})"
+    yield from (f"      {each}" for each in part.delete_notes)
     for write in part.writes if not part.deletes else ():
         substituted = f" instead of the policy's strategy: {write.substituted}" if write.substituted else ""
         yield f"      {write.field} := {write.effect}{substituted}"

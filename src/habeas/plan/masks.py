@@ -137,7 +137,10 @@ class _Chooser:
         masks = unite_parts(self._step, (each for each in decided if isinstance(each, Mask)))
         if self._delete:  # masks are what happens to a row that can't be deleted
             refused = refuse_delete(self._step, self._node)
-            step = msgspec.structs.replace(self._step, masks=masks, delete=True, checks=self._named(masks))
+            barred = tuple(each.where or "" for each in decided if isinstance(each, Refused))
+            step = msgspec.structs.replace(
+                self._step, masks=masks, delete=True, checks=self._named(masks), unmaskable=barred
+            )
             return step, [refused] if refused else []
         kept = tuple(each for each in decided if isinstance(each, Kept))
         problems = [each for each in decided if isinstance(each, Refused)]

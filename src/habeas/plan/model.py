@@ -18,6 +18,7 @@ from habeas.core.expression import Expression
 from habeas.core.schema import ColumnType, TableName
 from habeas.dataset.model import IdentityMatch, Ownership
 
+OnReferenced = Literal["mask", "cascade", "null", "refuse"]
 Points = Literal["to_source", "to_target", "neither"]
 
 
@@ -161,6 +162,23 @@ class Kept(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """Rows of a table of the same store that may point to rows which are to be deleted: a live foreign key, or a
+    reference that a dataset declares. `columns` are the table's own, with their types; `on_delete` is the foreign
+    key's action, "" for a reference alone.
+    """
+
+    table: TableName
+    columns: tuple[Column, ...]
+    target_columns: tuple[str, ...]
+    on_delete: str = ""
+
+    @property
+    def forbids(self) -> bool:
+        """Whether the store refuses to delete a row while another one points to it."""
+        return self.on_delete in ("NO ACTION", "RESTRICT", "SET DEFAULT")
+
+
 class Step(msgspec.Struct, frozen=True):
     """One collection in the plan: how its rows are found, what is read and what is written."""
 
@@ -181,6 +199,13 @@ class Step(msgspec.Struct, frozen=True):
     delete: bool = False
     write_rank: int = 0  # lower is written first; steps that hold identity or reference fields come last
     checks: tuple[str, ...] = ()  # the table's CHECKs that name a masked column, as the store spells them
+    holds: tuple[Hold, ...] = ()  # of a step that deletes: who may hold its rows
+    on_referenced: OnReferenced = "mask"  # what becomes of a row to be deleted that another row holds
+    triggered: bool = False  # a trigger runs at a delete, and nobody can tell what it touches
+    unmaskable: tuple[str, ...] = ()  # of a step that deletes: targeted fields that a held row couldn't be masked in
+    untie: tuple[str, ...] = ()  # foreign key columns set to NULL before rows are deleted, where keys form a cycle
+    together: int | None = None  # steps of one number are deleted in one transaction with constraints deferred
+    because: Literal["", "cascade", "null"] = ""  # frozen too only since what its rows point to is deleted
 
     @property
     def writes(self) -> bool:

@@ -52,6 +52,7 @@ def warn_scans(draft: Draft) -> Draft:
     found = [
         caution
         for step in draft.steps
+        if CollectionAddress.parse(step.address) in draft.graph.nodes
         for caution in _scans(step, draft.graph.nodes[CollectionAddress.parse(step.address)])
     ]
     return replace(draft, warnings=(*draft.warnings, *found))

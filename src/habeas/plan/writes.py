@@ -13,6 +13,7 @@ import msgspec
 
 from habeas.core.address import CollectionAddress
 from habeas.core.errors import Refused
+from habeas.plan.deletes import earlier_writes
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
 from habeas.plan.model import Step, base_of
@@ -23,13 +24,11 @@ Pair = tuple[int, int]
 
 def check_writes(draft: Draft) -> Draft:
     """Refuse writes for which a connection, privilege or key is missing, or that the store would not take."""
-    deleted = {step.address for step in draft.steps if step.delete}
     problems = [
         problem
         for step in draft.steps
-        if step.writes
-        for node in (draft.graph.nodes[CollectionAddress.parse(step.address)],)
-        for problem in (*_refusals(step, node), *_held(draft, node, deleted if step.delete else None))
+        if step.writes and not step.because  # what comes with deletes was checked when it was added
+        for problem in _refusals(step, draft.graph.nodes[CollectionAddress.parse(step.address)])
     ]
     return replace(draft, problems=(*draft.problems, *problems))
 
@@ -52,38 +51,37 @@ def _refusals(step: Step, node: Node) -> Iterator[Refused]:
         yield Refused("has no key, so its rows can't be written safely", cause="no_key", where=where, fix=fix)
 
 
-def _held(draft: Draft, node: Node, deleted: set[str] | None) -> Iterator[Refused]:
-    """Tables whose foreign keys hold, or would lose, rows that are deleted. `deleted` None: none are."""
-    if deleted is None:
-        return
-    for incoming in draft.graph.pointing_at(node):
-        holders = draft.graph.step_of(node.bound.connection, incoming.holder.table)
-        if incoming.holder.table == node.table_name or any(str(each) in deleted for each in holders):
-            continue
-        by = f"{incoming.holder.table} ({', '.join(incoming.key.columns)}, ON DELETE {incoming.key.on_delete})"
-        yield Refused(
-            f"rows to be deleted may be held by {by}",
-            cause="referenced",
-            where=str(node.address),
-            fix=f"mask the rows instead, or delete those of {incoming.holder.table} too",
-        )
-
-
 def rank_writes(draft: Draft) -> Draft:
     """Order the writes: steps that hold identity or reference fields last, `erase_after` kept, and rows that
     point to deleted rows before these.
     """
     written = [step for step in draft.steps if step.writes]
-    pairs = {pair for pair in (*_erase_after(draft, written), *_children_first(draft, written)) if pair[0] != pair[1]}
-    successors: Mapping[int, list[int]] = _successors(pairs)
-    component = components([step.index for step in written], successors)
-    if len(set(component.values())) < len(component):
-        return replace(draft, problems=(*draft.problems, _cycle(draft, component)))
+    # Where rows can't all go before what they point to, only what the stores forbid counts.
+    wished = _order(draft, written, forbidden_only=False)
+    found = _order(draft, written, forbidden_only=True) if isinstance(wished, Refused) else wished
+    if isinstance(found, Refused):
+        known = any(problem.cause == "foreign_key_cycle" for problem in draft.problems)
+        return draft if known else replace(draft, problems=(*draft.problems, found))
+    component, successors = found
     # Components are numbered in topological order, so every earlier write is ranked before a later one.
     ordered = sorted(component, key=component.__getitem__)
     ranks = _ranks(ordered, successors, _anchors(draft.steps))
     steps = tuple(msgspec.structs.replace(step, write_rank=ranks.get(step.index, 0)) for step in draft.steps)
     return replace(draft, steps=steps)
+
+
+Order = tuple[Mapping[int, int], Mapping[int, list[int]]]
+
+
+def _order(draft: Draft, written: list[Step], *, forbidden_only: bool) -> Order | Refused:
+    """The steps' components and successors, or the cycle that they form."""
+    deletes = earlier_writes(draft.steps, forbidden_only=forbidden_only)
+    pairs = {pair for pair in (*_erase_after(draft, written), *deletes) if pair[0] != pair[1]}
+    successors: Mapping[int, list[int]] = _successors(pairs)
+    component = components([step.index for step in written], successors)
+    if len(set(component.values())) == len(component):
+        return component, successors
+    return _cycle(draft, component)
 
 
 def _ranks(ordered: list[int], successors: Mapping[int, list[int]], anchors: set[int]) -> dict[int, int]:
@@ -119,20 +117,11 @@ def _successors(pairs: set[Pair]) -> dict[int, list[int]]:
 
 
 def _erase_after(draft: Draft, written: list[Step]) -> Iterator[Pair]:
-    index = {step.address: step.index for step in written}
-    for step in written:
+    own = [step for step in written if not step.because]
+    index = {step.address: step.index for step in own}
+    for step in own:
         collection = draft.graph.nodes[CollectionAddress.parse(step.address)].collection
         yield from ((index[earlier], step.index) for earlier in collection.erase_after if earlier in index)
-
-
-def _children_first(draft: Draft, written: list[Step]) -> Iterator[Pair]:
-    index = {step.address: step.index for step in written}
-    for step in written:
-        if not step.delete or draft.pointers is None:
-            continue
-        for pointed in draft.pointers.at(CollectionAddress.parse(step.address)):
-            if pointed.collection is not None and str(pointed.collection) in index:
-                yield index[str(pointed.collection)], step.index
 
 
 def _anchors(steps: tuple[Step, ...]) -> set[int]:

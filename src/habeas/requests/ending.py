@@ -26,6 +26,9 @@ from habeas.store import requests as store
 from habeas.store.receipts import Unsigned, append_receipts
 
 
+_STEP_NUMBERS = 100_000  # two steps of one collection keep their chunks apart
+
+
 def keep_ledger(attempt: Attempt) -> None:
     """Keep what was erased, so that it can be erased again; one transaction a chunk, safe to call again."""
     progress, installation = attempt.progress, attempt.installation
@@ -40,7 +43,7 @@ def keep_ledger(attempt: Attempt) -> None:
                     connection,
                     attempt.cohort_id,
                     step.address,
-                    chunk.number,
+                    chunk.number + (step.index * _STEP_NUMBERS if step.because else 0),
                     chunk.keys,
                     chunk.digests,
                     chunk.owners,

@@ -90,7 +90,7 @@ class SqlConnector(Connector):
 
     def _check_schema(self, session: Session, plan: Plan, segment: Segment) -> None:
         steps = [plan.steps[index] for index in segment.steps if plan.steps[index].fingerprint]
-        live = self._fingerprints(session, [step.table for step in steps])
+        live = self._fingerprints(session, list(dict.fromkeys(step.table for step in steps)))
         for step in steps:
             if step.table not in live:
                 raise SchemaChanged("the table is gone", where=step.address, fix="plan again")

@@ -63,10 +63,20 @@ class Move(NamedTuple):
     counting: str | None = None  # then tells the rows that changed; None where each row is a new one
 
 
+class Pair(NamedTuple):
+    """Two values that a join compares: of a row `t` of the source, and of `h`."""
+
+    left: str
+    right: str  # as text where `other` is None
+    column: Column
+    other: Column | None  # the right value's column; None: both are compared as text
+
+
 class Dialect(ABC):
     """Pieces of SQL for one kind of database. `t` is a row of the source, `h` a found row, `w` a work row."""
 
     row_identity: tuple[str, ...]  # names a row of a table without a key, inside one snapshot
+    defer_constraints: str = "SET CONSTRAINTS ALL DEFERRED"  # until the transaction's end
     json_is_text: bool = False  # whether the driver gives JSON columns as text
     default_schema: str | None = None  # known once a session was open
 
@@ -113,6 +123,18 @@ class Dialect(ABC):
     def equal(self, left: str, right: str, columns: tuple[Column, Column]) -> str:
         """Whether values of two columns of one family are equal, by the left column's own `=`."""
         return f"{left} = {right}"
+
+    def joined(self, source: str, table: str, pairs: Sequence[Pair], carried: Sequence[str], *, known: bool) -> str:
+        """Rows `h` of a FROM item, of which these columns are used, joined with rows `t` of a table. `known`: an
+        index of the table's or of ours serves the join.
+        """
+        on = " AND ".join(
+            self.equal(each.left, each.right, (each.column, each.other))
+            if each.other
+            else self.same_text(self.text_of(each.left, each.column.type), each.right)
+            for each in pairs
+        )
+        return f"{source} JOIN {table} AS t ON {on}"
 
     def apart(self, operand: str, column: Column) -> str:
         """What tells a column's values apart exactly, to group by, where its own `=` takes several for one."""

@@ -28,7 +28,9 @@ _RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::int8 AS rows,
        has_table_privilege(c.oid, 'UPDATE') OR has_any_column_privilege(c.oid, 'UPDATE') AS writable,
        has_table_privilege(c.oid, 'DELETE') AS deletable,
-       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 8 <> 0)
+         OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '4') AS on_delete
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = coalesce(%(schema)s, current_schema())
  ORDER BY c.relname
@@ -209,7 +211,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
 
 
 def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequence[Row]) -> TableSchema:
-    _, own_schema, name, kind, rows, writable, deletable, triggers = relation
+    _, own_schema, name, kind, rows, writable, deletable, triggers, on_delete = relation
     facts = TableFacts()
     facts.columns = [ColumnFact(row[1], row[2], row[3]) for row in columns]
     facts.keys = {_key_fact(row) for row in keys}
@@ -221,6 +223,7 @@ def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequ
         uniques=facts.uniques,
         foreign_keys=tuple(sorted((_foreign_key(row, own_schema, schema) for row in foreign), key=str)),
         triggers=triggers,
+        delete_triggers=on_delete,
         is_view=kind in "vm",
         estimated_rows=rows,
         writable=writable and kind in "rp",

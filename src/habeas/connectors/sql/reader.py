@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import DecodeError
 
 from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
-from habeas.connectors.sql import reading
+from habeas.connectors.sql import holding, reading
 from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
@@ -303,6 +303,32 @@ class SqlReader(Reader):
         with at(step):
             found = self._session.fetch(f"SELECT w.n FROM {lookup.joined}", {"values": dialect.array(bound)})
         return frozenset(int(number) - 1 for (number,) in found)
+
+    def hold_back(self) -> None:
+        """By statements that are repeated until none marks a row."""
+        self._settle()
+        statements = self._statements
+        names = [each for each in statements.names.values() if each.step.index in self._changed]
+        marking = [text for each in names if each.step.delete for text in holding.mark_held(statements, each)]
+        while any([self._session.change(text) for text in marking]):  # a list: all of them each time
+            pass
+        for each in names:
+            for text in holding.mark_spared(statements, each) if each.step.because else ():
+                self._session.change(text)
+
+    def set_aside(self, step: Step, chunk: FrozenChunk) -> tuple[frozenset[int], frozenset[int]]:
+        """By the range of the chunk's keys."""
+        if not len(chunk):
+            return frozenset(), frozenset()
+        text = holding.marked(self._statements, self._statements.names[step.index])
+        found = self._session.fetch(text, {"low": chunk.keys[0][0], "high": chunk.keys[0][-1]})
+        held = {key for mark, *key_parts in found for key in (tuple(key_parts),) if mark == holding.HELD_BACK}
+        spared = {key for mark, *key_parts in found for key in (tuple(key_parts),) if mark == holding.SPARED}
+        rows = list(zip(*chunk.keys, strict=True)) if found else []
+        return (
+            frozenset(position for position, key in enumerate(rows) if key in held),
+            frozenset(position for position, key in enumerate(rows) if key in spared),
+        )
 
     def departures(self, link: Link) -> Iterator[list[Landing]]:
         """NULL in a value leaves no landing: it matches nothing."""

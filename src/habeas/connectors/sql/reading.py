@@ -155,6 +155,10 @@ def is_constant(mask: Mask) -> bool:
 
 
 def digest_texts(dialect: Dialect, step: Step, row: str) -> list[str]:
-    """The texts that a row's digest covers: its masked columns, or all the plan's where it is deleted whole."""
-    names = list(dict.fromkeys(mask.field for mask in step.masks)) or [column.name for column in step.stored]
+    """The texts that a row's digest covers: its masked columns, or all the plan's where it is deleted whole. What is
+    untied before a delete can't tell whether the row is still the frozen one.
+    """
+    masked = [mask.field for mask in step.masks if mask.field not in step.untie]
+    whole = [column.name for column in step.stored if column.name not in step.untie]
+    names = list(dict.fromkeys(masked or whole))
     return [dialect.text_of(f"{row}.{dialect.quote(name)}", column_of(step, name).type) for name in names]

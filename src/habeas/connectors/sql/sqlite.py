@@ -33,6 +33,7 @@ class SqliteDialect(Dialect):
     """SQLite 3.40 and later."""
 
     row_identity = ("rowid",)
+    defer_constraints = "PRAGMA defer_foreign_keys = ON"
     json_is_text = True
 
     def __init__(self) -> None:

@@ -43,7 +43,8 @@ SELECT m.name, l.name, l."unique", l.partial, l.origin, i.name, i.cid, s.sql
   LEFT JOIN main.sqlite_master s ON s.type = 'index' AND s.name = l.name
  WHERE m.type = 'table' AND i.key = 1 ORDER BY m.name, l.name, i.seqno
 """
-_TRIGGERS = "SELECT DISTINCT tbl_name FROM main.sqlite_master WHERE type = 'trigger'"
+_TRIGGERS = "SELECT tbl_name, sql FROM main.sqlite_master WHERE type = 'trigger'"
+_ON_DELETE = re.compile(r"\bDELETE\s+ON\b", re.IGNORECASE)
 
 _FAMILIES: tuple[tuple[str, TypeFamily], ...] = (
     ("BOOL", TypeFamily.BOOLEAN),
@@ -117,6 +118,7 @@ class _Gathered:
                     target_columns=named if all(named) else self.primary(self._spelled(target)),
                     on_delete=rows[0][6],
                     on_update=rows[0][7],
+                    deferrable=True,  # by a pragma, whatever the key says
                 )
             )
         return tuple(sorted(keys, key=str))
@@ -151,10 +153,12 @@ def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[
 def read_schema(session: Session, dialect: Dialect, *, writable: bool) -> StoreSchema:
     """All tables and views of the file."""
     gathered = _Gathered(session)
-    triggers = {row[0] for row in session.fetch(_TRIGGERS)}
+    triggers: dict[str, bool] = {}
+    for name, text in session.fetch(_TRIGGERS):
+        triggers[name] = triggers.get(name, False) or _ON_DELETE.search(text) is not None
     return StoreSchema(
         tuple(
-            _table(session, dialect, gathered, row, triggers=row[0] in triggers, writable=writable)
+            _table(session, dialect, gathered, row, triggers=triggers.get(row[0]), writable=writable)
             for row in session.fetch(_TABLES)
         ),
         documents=(TypeFamily.JSON, TypeFamily.TEXT, TypeFamily.OTHER),
@@ -162,7 +166,7 @@ def read_schema(session: Session, dialect: Dialect, *, writable: bool) -> StoreS
 
 
 def _table(
-    session: Session, dialect: Dialect, gathered: _Gathered, row: Row, *, triggers: bool, writable: bool
+    session: Session, dialect: Dialect, gathered: _Gathered, row: Row, *, triggers: bool | None, writable: bool
 ) -> TableSchema:
     name, kind, definition = row
     table = TableName(name)
@@ -175,7 +179,8 @@ def _table(
         foreign_keys=gathered.foreign_keys(name),
         indexes=_indexes(gathered, name),
         checks=() if is_view else checks_in(definition or ""),
-        triggers=triggers,
+        triggers=triggers is not None,
+        delete_triggers=bool(triggers),
         is_view=is_view,
         estimated_rows=0 if is_view else _estimate(session, dialect, table, definition or ""),
         writable=writable and not is_view,

@@ -6,7 +6,7 @@ its own WHERE. So nothing is ever masked twice. Values never appear in a stateme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,6 +54,28 @@ class SqlWriter(Writer):
             self._fill(writes, chunk, digests=True)
             parameters = {**self._dialect.digest_parameters(digest_key), **_bounds(chunk)}
             return self._session.change(writes.delete(), parameters)
+
+    def untie(self, step: Step, chunk: FrozenChunk) -> int:
+        """By one UPDATE, whatever the columns hold: the rows are deleted next."""
+        if not len(chunk):
+            return 0
+        writes = self._of(step)
+        with self._transaction():
+            self._fill(writes, chunk, digests=False)
+            return self._session.change(writes.untie(), _bounds(chunk))
+
+    def delete_together(self, parts: Iterable[tuple[Step, FrozenChunk]], digest_key: bytes) -> int:
+        """One DELETE a chunk, each guarded by its digests."""
+        deleted = 0
+        with self._transaction():
+            self._session.change(self._dialect.defer_constraints)
+            for step, chunk in (part for part in parts if len(part[1])):
+                writes = self._of(step)
+                self._fill(writes, chunk, digests=True)
+                parameters = {**self._dialect.digest_parameters(digest_key), **_bounds(chunk)}
+                deleted += self._session.change(writes.delete(), parameters)
+                self._session.change(writes.empty())
+        return deleted
 
     def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:
         """By one join; NULL counts as masked, since NULL stays NULL. Constants are counted first."""

@@ -96,6 +96,15 @@ class StepWrites:
             on += f" AND {self._digest()} = w.d"
         return Compiled(self.dialect.update_from(self.table, assignments, self.work, on), compiler.constants)
 
+    def untie(self) -> str:
+        """One UPDATE from the work table that sets foreign keys to NULL."""
+        assignments = [f"{self.dialect.quote(name)} = NULL" for name in self.step.untie]
+        return self.dialect.update_from(self.table, assignments, self.work, f"{self._joined()} AND {self._range()}")
+
+    def empty(self) -> str:
+        """Empty the work table within a transaction."""
+        return f"DELETE FROM {self.work}"
+
     def delete(self) -> str:
         """One DELETE of the rows whose digest is the frozen one."""
         on = f"{self._joined()} AND {self._range()} AND {self._digest()} = w.d"

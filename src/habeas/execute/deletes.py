@@ -1,0 +1,135 @@
+"""Deletes: which frozen rows can go, asked once all rows are frozen; and how rows let go of each other before.
+
+A row that another row holds, which stays, is masked instead and counted as `referenced`; its frozen rows lie in
+frames of their own. Nothing is written here but foreign keys that are set to NULL on rows that are deleted next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from habeas.connectors.base import FrozenChunk, Reader
+from habeas.core.errors import MembersRefused, Refused
+from habeas.execute.context import CohortContext
+from habeas.execute.freeze import Freezer, Tally, count_owners, read_chunk
+from habeas.plan.model import Plan, Segment, Step
+
+REFERENCED = "referenced"
+
+
+def settle_deletes(context: CohortContext, freezer: Freezer, tallies: dict[int, Tally]) -> None:
+    """Part the frozen rows of steps that delete: those that go, and those that are held. Safe to call again.
+
+    Raises MembersRefused for requests whose rows are held where that is refused, or that can't be masked instead.
+    """
+    refused: dict[int, Refused] = {}
+    for segment in _segments(context.plan):
+        with context.connector(segment.connection).reader(context.plan, segment, context.label) as reader:
+            for index in segment.steps:
+                for chunk in freezer.chunks(index):
+                    if not chunk.held:
+                        reader.load(chunk)
+            reader.hold_back()
+            for index in segment.steps:
+                step = context.plan.steps[index]
+                for member, problem in _part_step(freezer, reader, step, tallies.setdefault(index, Tally())):
+                    refused.setdefault(member, problem)
+    if refused:
+        raise MembersRefused(refused)
+
+
+def as_masked(step: Step) -> Step:
+    """The step as it is for rows that are held: masked, not deleted."""
+    return msgspec.structs.replace(step, delete=False)
+
+
+def untie_rows(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) -> None:
+    """Set foreign keys that form a cycle to NULL on rows that are deleted next."""
+    for step in steps:
+        if step.untie:
+            with context.connector(step.connection).writer(context.label, context.fence) as writer:
+                for chunk in freezer.chunks(step.index):
+                    if not chunk.held:
+                        writer.untie(step, chunk)
+
+
+def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) -> None:
+    """Delete all rows of steps that hold each other, in one transaction; held ones are left to be masked."""
+
+    def parts() -> Iterator[tuple[Step, FrozenChunk]]:
+        for step in steps:
+            yield from ((step, chunk) for chunk in freezer.chunks(step.index) if not chunk.held)
+
+    with context.connector(steps[0].connection).writer(context.label, context.fence) as writer:
+        writer.delete_together(parts(), context.digest_key)
+
+
+def _segments(plan: Plan) -> Iterator[Segment]:
+    """Per connection, all steps that delete or come with deletes, where rows may be held or come twice."""
+    connections = dict.fromkeys(step.connection for step in plan.steps if step.holds or step.triggered or step.because)
+    for connection in connections:
+        steps = (step for step in plan.steps if step.connection == connection and (step.delete or step.because))
+        yield Segment(connection, tuple(step.index for step in steps))
+
+
+def _part_step(freezer: Freezer, reader: Reader, step: Step, tally: Tally) -> Iterator[tuple[int, Refused]]:
+    frozen = Tally()
+    for frame in freezer.frames(step.index):
+        chunk = read_chunk(freezer.context, frame)
+        held, spared = (frozenset(), frozenset()) if chunk.held else reader.set_aside(step, chunk)
+        if held or spared:
+            stay = [position for position in range(len(chunk)) if position not in held | spared]
+            back = _taken(chunk, sorted(held))
+            back.held = True
+            yield from _refusals(step, back)
+            freezer.part(_taken(chunk, stay), back)
+            for owner, rows in count_owners(back, range(len(back))).items():
+                tally.add_kept(REFERENCED, owner, rows)
+            frozen.add_frozen(back)
+            chunk = _taken(chunk, stay)
+        frozen.add_frozen(chunk)
+    tally.frozen = frozen.frozen
+
+
+def _refusals(step: Step, back: FrozenChunk) -> Iterator[tuple[int, Refused]]:
+    owners = sorted(count_owners(back, range(len(back))))
+    if step.on_referenced == "refuse":
+        fix = "delete or mask what points to them, or declare another on_referenced"
+        problem = Refused("rows to be deleted are held by others", cause=REFERENCED, where=step.address, fix=fix)
+        yield from ((owner, problem) for owner in owners)
+    elif step.unmaskable:
+        message = "rows to be deleted are held by others, and can't be masked instead"
+        fix = "declare masking_strategy_override on the field, or another on_referenced"
+        problem = Refused(message, cause=REFERENCED, where=step.unmaskable[0], fix=fix)
+        yield from ((owner, problem) for owner in owners)
+
+
+def _taken(chunk: FrozenChunk, positions: Sequence[int]) -> FrozenChunk:
+    """A chunk of these rows only."""
+
+    def pick(values: Sequence[Any]) -> list[Any]:
+        return [values[position] for position in positions]
+
+    return FrozenChunk(
+        step=chunk.step,
+        number=chunk.number,
+        keys=[pick(column) for column in chunk.keys],
+        owners=pick(chunk.owners),
+        others={place: chunk.others[position] for place, position in enumerate(positions) if position in chunk.others},
+        digests=pick(chunk.digests),
+        masked=[None if column is None else pick(column) for column in chunk.masked],
+        joint=chunk.joint,
+        held=chunk.held,
+    )
+
+
+def grouped(steps: Iterable[Step]) -> dict[int, list[Step]]:
+    """Steps that are deleted together, by group."""
+    groups: dict[int, list[Step]] = {}
+    for step in steps:
+        if step.together is not None:
+            groups.setdefault(step.together, []).append(step)
+    return groups
