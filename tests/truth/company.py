@@ -1,0 +1,183 @@
+"""A company as data: stores, tables with rows, references, datasets, rules and requests. JSON in and out.
+
+Rows hold what JSON holds; a column's type says what the store gets (`uuid`, `decimal`, `date`, `timestamp`,
+`timestamptz`, `bytes` as hex, `json` as text). A reference always names the side that *holds* it (points).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Row = dict[str, Any]
+Flow = Literal["down", "up", "open"]  # from the target to the holder, from the holder to the target, not declared
+
+
+class Column(msgspec.Struct):
+    """One column. `check` is an SQL condition; `generated` the column it is computed from."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    unique: bool = False
+    length: int | None = None
+    category: str | None = None
+    identity: str | None = None
+    exact: bool = False
+    check: str | None = None
+    generated: str | None = None
+    preserve: bool = False
+
+
+class Table(msgspec.Struct):
+    """One table and, if `described`, its collection."""
+
+    id: str
+    store: str
+    name: str
+    columns: list[Column]
+    key: list[str] = []
+    key_kind: Literal["primary", "unique", "none"] = "primary"
+    person: bool | None = None
+    delete: bool = False
+    described: bool = True
+    excluded: bool = False
+    trigger: bool = False  # counts updates of a row in its column `rev`
+    rows: list[Row] = []
+
+    def column(self, name: str) -> Column:
+        """The column of that name."""
+        return next(each for each in self.columns if each.name == name)
+
+    @property
+    def people(self) -> bool:
+        """Whether rows are people, by the design's rule."""
+        return self.described and self.person is not False and any(each.identity for each in self.columns)
+
+
+class Ref(msgspec.Struct):
+    """Rows of `holder` point to rows of `target`: declared in a dataset, a foreign key in the store, or both."""
+
+    holder: str
+    columns: list[str]
+    target: str
+    target_columns: list[str]
+    flow: Flow = "down"
+    on_target: bool = False  # the declaration stands on the target's fields
+    ownership: str = "auto"
+    declared: bool = True
+    fk: str | None = None  # the action on delete
+
+
+class Store(msgspec.Struct):
+    """One system; its dataset has the same name."""
+
+    name: str
+    kind: str
+
+
+class Rule(msgspec.Struct):
+    """An erasure rule."""
+
+    categories: list[str]
+    strategy: str
+    configuration: dict[str, Any] = {}
+
+
+class Company(msgspec.Struct):
+    """Everything. `phases` are cohorts of erasure requests, one after the other; each request is identities by kind."""
+
+    seed: int
+    stores: list[Store]
+    tables: list[Table]
+    refs: list[Ref]
+    access: list[str]
+    rules: list[Rule]
+    phases: list[list[dict[str, Any]]]
+    combined: bool = False
+    shapes: list[str] = []
+
+    def table(self, key: str) -> Table:
+        """The table of that id."""
+        return next(each for each in self.tables if each.id == key)
+
+    def store(self, name: str) -> Store:
+        """The store of that name."""
+        return next(each for each in self.stores if each.name == name)
+
+    def address(self, table: Table) -> str:
+        """`dataset:collection`."""
+        return f"{table.store}:{table.name}"
+
+    def to_json(self) -> bytes:
+        """The company as a reproducer keeps it."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Company:
+        """What `to_json` wrote."""
+        return msgspec.json.decode(data, type=cls)
+
+
+def datasets(company: Company) -> dict[str, dict[str, Any]]:
+    """By store, its dataset's document."""
+    documents = {}
+    for store in company.stores:
+        collections = [
+            _collection(company, each) for each in company.tables if each.store == store.name and each.described
+        ]
+        document: dict[str, Any] = {"fides_key": store.name, "name": store.name, "collections": collections}
+        if store.kind != "sqlite":
+            document["fides_meta"] = {"namespace": {"schema": store.name}}
+        documents[store.name] = document
+    return documents
+
+
+def _collection(company: Company, table: Table) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    if table.person is not None:
+        meta["person"] = table.person
+    if table.delete:
+        meta["masking_strategy_override"] = {"strategy": "delete"}
+    if table.excluded:
+        meta["excluded"] = {"reason": "kept by law"}
+    fields = [_field(company, table, each) for each in table.columns]
+    return {"name": table.name, "fields": fields} | ({"fides_meta": meta} if meta else {})
+
+
+def _field(company: Company, table: Table, column: Column) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    references = [each for ref in company.refs if ref.declared for each in _references(company, ref, table, column)]
+    if references:
+        meta["references"] = references
+    if column.name in table.key and table.key_kind == "primary":
+        meta["primary_key"] = True
+    if column.identity:
+        meta["identity"] = column.identity
+        if column.exact:
+            meta["identity_match"] = "exact"
+    if column.preserve:
+        meta["masking_strategy_override"] = {"strategy": "preserve", "configuration": {"reason": "kept by law"}}
+    field: dict[str, Any] = {"name": column.name}
+    if column.category:
+        field["data_categories"] = [column.category]
+    return field | ({"fides_meta": meta} if meta else {})
+
+
+def _references(company: Company, ref: Ref, table: Table, column: Column) -> list[dict[str, Any]]:
+    here, there, other = ref.columns, ref.target_columns, company.table(ref.target)
+    direction = {"down": "from", "up": "to", "open": None}[ref.flow]
+    if ref.on_target:
+        here, there, other = ref.target_columns, ref.columns, company.table(ref.holder)
+        direction = {"down": "to", "up": "from", "open": None}[ref.flow]
+    if table.id != (ref.target if ref.on_target else ref.holder) or column.name not in here:
+        return []
+    found = {"dataset": other.store, "field": f"{other.name}.{there[here.index(column.name)]}"}
+    if direction:
+        found["direction"] = direction
+    if len(here) > 1:
+        found["key"] = f"k{company.refs.index(ref)}"
+    if ref.ownership != "auto":
+        found["ownership"] = ref.ownership
+    return [found]

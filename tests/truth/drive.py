@@ -1,0 +1,181 @@
+"""Runs habeas on companies, in this process: its services take everything in, its dispatcher and engine execute.
+
+One installation serves many companies; what one brought is deleted before the next. Nothing is mocked.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from habeas.core.errors import HabeasError
+from habeas.core.settings import Settings
+from habeas.durable.dbos_engine import DbosEngine, engine_url
+from habeas.requests import connections, datasets, destinations, policies, rules
+from habeas.requests.clients import Actor
+from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
+from habeas.requests.flow import cohort_workflow
+from habeas.requests.installation import Installation, open_installation
+from habeas.requests.service import explain, logs, read_request, receipt, submit
+from truth.company import Company
+from truth.company import datasets as documents_of
+from truth.stores import Dump, Stores
+
+ACTOR = Actor("truth", frozenset({"privacy-request:create"}))
+FINAL = {"complete", "error", "requires_input", "canceled", "denied"}
+PATIENCE = 60.0
+
+
+@dataclass
+class Answer:
+    """What habeas says of one request. `preview` is rows by address and standing; None where it was refused."""
+
+    given: dict[str, Any]
+    item: dict[str, Any]
+    preview: dict[str, dict[str, int]] | None
+    package: dict[str, list[dict[str, Any]]] | None = None
+    receipt: dict[str, Any] | None = None
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """One cohort: the stores before and after, and the answers. `action` is access, erasure or both."""
+
+    action: str
+    answers: list[Answer]
+    before: Dump
+    after: Dump
+
+
+class Habeas:
+    """An opened installation with a running engine."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.installation: Installation = open_installation(Settings(data_dir=data_dir))
+        self.engine = DbosEngine(engine_url(self.installation.database, data_dir), "exe_truth")
+        self.dispatcher = Dispatcher(self.installation, self.engine, "exe_truth")
+        self.engine.register(
+            COHORT_WORKFLOW, self.dispatcher.announcing(cohort_workflow(self.installation, "exe_truth"))
+        )
+        self.engine.launch()
+        self._must(
+            destinations.save_destinations(
+                self.installation, ACTOR, [destinations.DestinationInput(name="truth", key="truth", type="local")]
+            )
+        )
+        self._companies = 0
+
+    def close(self) -> None:
+        """Stop the engine and close everything."""
+        self.engine.shutdown(5)
+        self.installation.close()
+
+    def run(self, company: Company, stores: Stores) -> list[Outcome]:
+        """Access for every subject, then erasure, cohort by cohort; the stores are dumped between."""
+        self._companies += 1
+        keys = [f"{each.name}" for each in company.stores]
+        try:
+            self._describe(company, stores)
+            outcomes = []
+            everybody = [each for phase in company.phases for each in phase]
+            if not company.combined:
+                outcomes.append(self._cohort("access", self._policy(company, "access"), everybody, stores))
+            erasure = self._policy(company, "both" if company.combined else "erasure")
+            for phase in company.phases:
+                outcomes.append(self._cohort("both" if company.combined else "erasure", erasure, phase, stores))
+            return outcomes
+        finally:
+            for key in keys:
+                connections.delete_connection(self.installation, ACTOR, key)
+
+    def _describe(self, company: Company, stores: Stores) -> None:
+        documents = documents_of(company)
+        for store in company.stores:
+            kind = connections.ConnectionInput(
+                name=store.name, key=store.name, connection_type=store.kind, access="write"
+            )
+            self._must(connections.save_connections(self.installation, ACTOR, [kind]))
+            connections.set_secrets(self.installation, ACTOR, store.name, stores.secrets(store), verify=False)
+        for store in company.stores:
+            if documents[store.name]["collections"]:
+                self._must(datasets.save_documents(self.installation, ACTOR, store.name, [documents[store.name]]))
+
+    def _policy(self, company: Company, action: str) -> str:
+        key = f"p{self._companies}_{action}"
+        installation = self.installation
+        self._must(policies.save_policies(installation, ACTOR, [policies.PolicyInput(name=key, key=key)]))
+        if action in ("access", "both"):
+            self._rule(key, f"{key}_a", company.access, action_type="access", storage_destination_key="truth")
+        if action in ("erasure", "both"):
+            for number, rule in enumerate(company.rules):
+                strategy = {"strategy": rule.strategy, "configuration": rule.configuration}
+                self._rule(key, f"{key}_e{number}", rule.categories, action_type="erasure", masking_strategy=strategy)
+        return key
+
+    def _rule(self, policy: str, key: str, categories: Sequence[str], **more: Any) -> None:
+        given = rules.RuleInput.model_validate({"name": key, "key": key, **more})
+        self._must(rules.save_rules(self.installation, ACTOR, policy, [given]))
+        targets = [
+            rules.TargetInput(name=f"{key} {each}", key=f"{key}_{each}", data_category=each) for each in categories
+        ]
+        self._must(rules.save_targets(self.installation, ACTOR, policy, key, targets))
+
+    def _must(self, bulk: Any) -> None:
+        assert not bulk.failed, bulk.failed
+
+    def _cohort(self, action: str, policy: str, members: Sequence[dict[str, Any]], stores: Stores) -> Outcome:
+        before = stores.dump()
+        previews = [self._preview(policy, each) for each in members]
+        items = [{"policy_key": policy, "identity": each} for each in members]
+        bulk = submit(self.installation, items, actor=ACTOR)
+        self._must(bulk)
+        ids = [each["id"] for each in bulk.succeeded]
+        answers = [
+            self._answer(request_id, given, preview)
+            for request_id, given, preview in zip(self._wait(ids), members, previews, strict=True)
+        ]
+        return Outcome(action, answers, before, stores.dump())
+
+    def _wait(self, ids: Sequence[str]) -> Sequence[str]:
+        deadline = time.monotonic() + PATIENCE
+        while any(read_request(self.installation, each)["status"] not in FINAL for each in ids):
+            self.dispatcher.run_once()
+            assert time.monotonic() < deadline, "a request doesn't end"
+            time.sleep(0.002)
+        return ids
+
+    def _preview(self, policy: str, given: Mapping[str, Any]) -> dict[str, dict[str, int]] | None:
+        try:
+            document = explain(self.installation, policy, given).document()
+        except HabeasError:
+            return None
+        return {each["address"]: each["rows"] for each in document["collections"]}
+
+    def _answer(self, request_id: str, given: dict[str, Any], preview: dict[str, dict[str, int]] | None) -> Answer:
+        answer = Answer(given, read_request(self.installation, request_id), preview)
+        answer.logs = logs(self.installation, request_id, size=100).items
+        if answer.item["status"] == "complete":
+            answer.receipt = dict(receipt(self.installation, request_id))
+        file = self.data_dir / "packages" / f"{request_id}.json"
+        if file.exists():
+            answer.package = json.loads(file.read_bytes(), parse_float=Decimal)
+            file.unlink()
+        return answer
+
+
+@contextmanager
+def opened(data_dir: Path) -> Iterator[Habeas]:
+    """An installation for a run."""
+    habeas = Habeas(data_dir)
+    try:
+        yield habeas
+    finally:
+        habeas.close()

@@ -1,0 +1,437 @@
+"""What is true of a company's rows, found by brute force over dumps; written from the design's text (§5, §6).
+
+Imports nothing of habeas. Rows are `(table id, position)`; standings are 1 the subject's, 2 declared shared,
+3 shared in fact, 4 context, 5 somebody else.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import phonenumbers
+
+from truth.company import Column, Company, Table
+from truth.stores import Dump
+
+OWN, SHARED, SHARED_ROW, CONTEXT, PERSON = 1, 2, 3, 4, 5
+RowId = tuple[str, int]
+Lineage = Literal["rows", "graph"]
+INTEGERS = ("int", "bigint")
+TEXTS = ("text", "varchar")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A followed reference, as data flows."""
+
+    source: str
+    source_columns: tuple[str, ...]
+    target: str
+    columns: tuple[str, ...]
+    points: str  # to_source, to_target, neither
+    ownership: str
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Rows of `holder` point to rows of `target`, declared or by a foreign key."""
+
+    holder: str
+    columns: tuple[str, ...]
+    target: str
+    target_columns: tuple[str, ...]
+
+
+class Structure:
+    """Links and pointers of a company for given identity kinds."""
+
+    def __init__(self, company: Company, kinds: Iterable[str]) -> None:
+        self.company = company
+        self.kinds = frozenset(kinds)
+        self.tables = {each.id: each for each in company.tables}
+        self.searched = {each.id for each in company.tables if each.described and not each.excluded}
+        self.hops = self._hops(self.kinds)
+        self.links = list(dict.fromkeys(self._links()))
+        self.pointers = list(dict.fromkeys(self._pointers()))
+        self.reference_columns: dict[str, set[str]] = defaultdict(set)
+        for ref in company.refs:
+            if ref.declared or ref.fk:
+                self.reference_columns[ref.holder].update(ref.columns)
+                self.reference_columns[ref.target].update(ref.target_columns)
+
+    def is_key(self, key: str, columns: Sequence[str]) -> bool:
+        """Declared, or unique in the store."""
+        table = self.tables[key]
+        whole = table.key_kind != "none" and set(table.key) <= set(columns)
+        return whole or any(table.column(each).unique for each in columns)
+
+    def points(self, ref: Any) -> str | None:
+        """`holder` or `target`: the side whose rows point; None where no end is a key."""
+        holder, target = self.is_key(ref.holder, ref.columns), self.is_key(ref.target, ref.target_columns)
+        if holder != target:
+            return "holder" if target else "target"
+        if not holder:
+            return None
+        if ref.fk:
+            return "holder"
+        return "target" if ref.on_target else "holder"
+
+    def _hops(self, kinds: frozenset[str]) -> dict[str, int]:
+        near: dict[str, set[str]] = defaultdict(set)
+        for ref in self.company.refs:
+            if not ref.declared or not {ref.holder, ref.target} <= self.searched:
+                continue
+            if ref.flow in ("down", "open"):
+                near[ref.target].add(ref.holder)
+            if ref.flow in ("up", "open"):
+                near[ref.holder].add(ref.target)
+        hops = {key: 0 for key in self.searched if any(each.identity in kinds for each in self.tables[key].columns)}
+        waiting = deque(hops)
+        while waiting:
+            here = waiting.popleft()
+            for there in near[here]:
+                if there not in hops:
+                    hops[there] = hops[here] + 1
+                    waiting.append(there)
+        return hops
+
+    def reached(self) -> set[str]:
+        """Collections that the given kinds reach."""
+        return set(self.hops)
+
+    def reachable(self) -> set[str]:
+        """Collections that some kind reaches."""
+        kinds = {
+            column.identity
+            for table in self.company.tables
+            if table.described
+            for column in table.columns
+            if column.identity
+        }
+        return set(self._hops(frozenset(kinds)))
+
+    def _links(self) -> Iterable[Link]:
+        for ref in self.company.refs:
+            if not ref.declared or not {ref.holder, ref.target} <= self.searched:
+                continue
+            down = ref.flow == "down"
+            if ref.flow == "open":
+                if ref.holder not in self.hops:
+                    continue
+                order = {
+                    each: (self.hops[each], self.company.address(self.tables[each]))
+                    for each in (ref.holder, ref.target)
+                }
+                down = order[ref.target] < order[ref.holder]
+            if (ref.target if down else ref.holder) not in self.hops:
+                continue
+            side = self.points(ref)
+            if down:
+                points = {"holder": "to_source", "target": "to_target", None: "neither"}[side]
+                yield Link(ref.target, tuple(ref.target_columns), ref.holder, tuple(ref.columns), points, ref.ownership)
+            else:
+                points = {"holder": "to_target", "target": "to_source", None: "neither"}[side]
+                yield Link(ref.holder, tuple(ref.columns), ref.target, tuple(ref.target_columns), points, ref.ownership)
+
+    def _pointers(self) -> Iterable[Pointer]:
+        for ref in self.company.refs:
+            side = "holder" if ref.fk else self.points(ref) if ref.declared else None
+            if side == "holder":
+                yield Pointer(ref.holder, tuple(ref.columns), ref.target, tuple(ref.target_columns))
+            elif side == "target":
+                yield Pointer(ref.target, tuple(ref.target_columns), ref.holder, tuple(ref.columns))
+
+    def carrying(self) -> list[Link]:
+        """Links by which a row can be the subject's."""
+        return [
+            each
+            for each in self.links
+            if each.ownership == "owned" or (each.ownership == "auto" and not self.tables[each.target].people)
+        ]
+
+    def above(self) -> dict[str, set[str]]:
+        """People collections nearest above a collection, on any way that can carry the subject's rows."""
+        found: dict[str, set[str]] = defaultdict(set)
+        changed = True
+        while changed:
+            changed = False
+            for link in self.carrying():
+                brings = {link.source} if self.tables[link.source].people else found[link.source]
+                if not brings <= found[link.target]:
+                    found[link.target] |= brings
+                    changed = True
+        return found
+
+
+class World:
+    """A dump with lookups by value."""
+
+    def __init__(self, company: Company, dump: Dump) -> None:
+        self.company = company
+        self.dump = dump
+        self.tables = {each.id: each for each in company.tables}
+        self._index: dict[tuple[str, tuple[str, ...], bool], dict[tuple[Any, ...], list[int]]] = {}
+
+    def values(self, row: RowId, columns: Sequence[str], as_text: bool) -> tuple[Any, ...] | None:
+        """A row's values; None where one is NULL."""
+        found = [self.dump[row[0]][row[1]][each] for each in columns]
+        if any(each is None for each in found):
+            return None
+        return tuple(str(each) if as_text else each for each in found)
+
+    def pointed(self, row: RowId, columns: Sequence[str], table: str, target_columns: Sequence[str]) -> list[RowId]:
+        """Rows of `table` whose `target_columns` equal the row's `columns`."""
+        as_text = any(
+            (self._family(row[0], one) != self._family(table, two))
+            for one, two in zip(columns, target_columns, strict=True)
+        )
+        values = self.values(row, columns, as_text)
+        if values is None:
+            return []
+        key = (table, tuple(target_columns), as_text)
+        if key not in self._index:
+            index: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+            for position in range(len(self.dump[table])):
+                here = self.values((table, position), target_columns, as_text)
+                if here is not None:
+                    index[here].append(position)
+            self._index[key] = index
+        return [(table, position) for position in self._index[key].get(values, ())]
+
+    def _family(self, table: str, column: str) -> str:
+        kind = self.tables[table].column(column).type
+        return "integer" if kind in INTEGERS else "text" if kind in TEXTS else kind
+
+
+def canonical(kind: str, value: str) -> str:
+    """The comparable form of an identity."""
+    if kind == "email":
+        return unicodedata.normalize("NFC", unicodedata.normalize("NFC", value).strip().casefold())
+    if kind != "phone_number":
+        return value
+    try:
+        number = phonenumbers.parse(value.strip(), "US")
+    except phonenumbers.NumberParseException:
+        return f"opaque {value.strip()}"
+    if not phonenumbers.is_possible_number(number):
+        return f"opaque {value.strip()}"
+    return f"{phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)} {number.extension or ''}"
+
+
+def is_found(column: Column, value: Any, given: Any) -> bool:
+    """Whether a stored value is the given identity."""
+    if value is None:
+        return False
+    if column.exact:
+        return str(value) == str(given)
+    return canonical(column.identity or "", str(value)) == canonical(column.identity or "", str(given))
+
+
+class Judgement:
+    """Standings of all rows for each member of a cohort."""
+
+    def __init__(
+        self, structure: Structure, world: World, members: Sequence[dict[str, Any]], *, together: bool, lineage: Lineage
+    ) -> None:
+        self.structure = structure
+        self.world = world
+        self.members = members
+        self.together = together
+        self.lineage = lineage
+        self.own: list[set[RowId]] = [set() for _ in members]
+        self._ways: list[set[tuple[RowId, str | None]]] = [set() for _ in members]
+        self._out: dict[str, list[Link]] = defaultdict(list)
+        for link in structure.links:
+            self._out[link.source].append(link)
+        self._above = structure.above()
+        self._grow()
+        self.standing = [self._standings(member) for member in range(len(members))]
+
+    def held_rows(self, written: Iterable[str]) -> set[RowId]:
+        """Rows of the subjects that are to be deleted and stay (masked), since a row that stays points to them."""
+        deleted = {row for row in self.anybody() if row[0] in written and self.structure.tables[row[0]].delete}
+        held: set[RowId] = set()
+        while True:
+            fresh = {row for row in deleted - held if self._stays(row, deleted - held)}
+            if not fresh:
+                return held
+            held |= fresh
+
+    def _stays(self, row: RowId, going: set[RowId]) -> bool:
+        return any(
+            other not in going
+            for pointer in self.structure.pointers
+            if pointer.target == row[0]
+            for other in self.world.pointed(row, pointer.target_columns, pointer.holder, pointer.columns)
+        )
+
+    def anybody(self) -> set[RowId]:
+        """Rows that are some member's."""
+        return set().union(*self.own) if self.own else set()
+
+    def _is_own(self, member: int, row: RowId) -> bool:
+        return any(row in each for each in self.own) if self.together else row in self.own[member]
+
+    def _grow(self) -> None:
+        deferred: list[set[RowId]] = [set() for _ in self.members]
+        claimable = {
+            link.target
+            for link in self.structure.links
+            if link.ownership == "shared" and not self.structure.tables[link.target].people
+        }
+        for member, given in enumerate(self.members):
+            for row in self._seeds(given):
+                if row[0] in claimable:
+                    deferred[member].add(row)
+                else:
+                    self._add(member, row, None)
+        while True:
+            while any([self._step(member) for member in range(len(self.members))]):
+                pass
+            released = False
+            for member, rows in enumerate(deferred):
+                for row in rows - self._claimed(member) - self.own[member]:
+                    self._add(member, row, None)
+                    released = True
+            if not released:
+                return
+
+    def _seeds(self, given: dict[str, Any]) -> Iterable[RowId]:
+        for key in self.structure.hops:
+            table = self.structure.tables[key]
+            for column in table.columns:
+                if column.identity in given:
+                    for position, row in enumerate(self.world.dump[key]):
+                        if is_found(column, row[column.name], given[column.identity]):
+                            yield key, position
+
+    def _claimed(self, member: int) -> set[RowId]:
+        return {
+            target
+            for row in self.own[member]
+            for link in self._out[row[0]]
+            if link.ownership == "shared"
+            for target in self._targets(row, link)
+        }
+
+    def _targets(self, row: RowId, link: Link) -> list[RowId]:
+        return self.world.pointed(row, link.source_columns, link.target, link.columns)
+
+    def _add(self, member: int, row: RowId, people: str | None) -> bool:
+        people = row[0] if self.structure.tables[row[0]].people else people
+        way = (row, None if self.lineage == "graph" else people)
+        fresh = way not in self._ways[member]
+        self._ways[member].add(way)
+        self.own[member].add(row)
+        return fresh
+
+    def _step(self, member: int) -> bool:
+        changed = False
+        for row, people in list(self._ways[member]):
+            for link in self._out[row[0]]:
+                if link.ownership not in ("auto", "owned") or (
+                    link.ownership == "auto" and self.structure.tables[link.target].people
+                ):
+                    continue
+                for target in self._targets(row, link):
+                    if link.ownership == "owned" or self._held(member, target, link, people) is None:
+                        changed |= self._add(member, target, people)
+        return changed
+
+    def _held(self, member: int, row: RowId, link: Link, people: str | None) -> int | None:
+        """What the row is instead of the subject's, None if nothing holds it back."""
+        if self.structure.tables[link.source].people:
+            above = {link.source}
+        elif self.lineage == "graph":
+            above = self._above[link.source]
+        else:
+            above = {people} - {None}  # type: ignore[assignment]
+        shared = self.structure.tables[link.source].people or link.points == "to_target"
+        rivals = [
+            SHARED_ROW if shared else PERSON
+            for pointer in self.structure.pointers
+            if pointer.holder == row[0] and pointer.target in above and not self._is_link(pointer, link)
+            if self._others(
+                member, row, self.world.pointed(row, pointer.columns, pointer.target, pointer.target_columns)
+            )
+        ]
+        pointing = [
+            SHARED_ROW
+            for pointer in self.structure.pointers
+            if link.points == "to_target" and pointer.target == row[0] and self._points_too(member, row, pointer, link)
+        ]
+        found = [*rivals, *pointing]
+        return max(found, default=None)
+
+    def _others(self, member: int, row: RowId, rows: Iterable[RowId]) -> bool:
+        """Whether one of the rows isn't the subject's; the row itself doesn't count."""
+        return any(each != row and not self._is_own(member, each) for each in rows)
+
+    def _points_too(self, member: int, row: RowId, pointer: Pointer, link: Link) -> bool:
+        """Whether somebody else's row points to the row. Another store can't be asked whose the rows there are."""
+        if self._is_far(pointer) and not self._is_link_from_holder(pointer, link):
+            return True
+        found = self.world.pointed(row, pointer.target_columns, pointer.holder, pointer.columns)
+        return self._others(member, row, found)
+
+    def _is_far(self, pointer: Pointer) -> bool:
+        return self.structure.tables[pointer.holder].store != self.structure.tables[pointer.target].store
+
+    def _is_link_from_holder(self, pointer: Pointer, link: Link) -> bool:
+        pairs = set(zip(pointer.columns, pointer.target_columns, strict=True))
+        return pointer.holder == link.source and pairs == set(zip(link.source_columns, link.columns, strict=True))
+
+    def _is_link(self, pointer: Pointer, link: Link) -> bool:
+        """Whether the pointer is the very reference that is followed, from its holder."""
+        pairs = set(zip(pointer.columns, pointer.target_columns, strict=True))
+        return pointer.target == link.source and pairs == set(zip(link.columns, link.source_columns, strict=True))
+
+    def _standings(self, member: int) -> dict[RowId, int]:
+        standing: dict[RowId, int] = dict.fromkeys(self.own[member], OWN)
+        waiting: deque[RowId] = deque()
+
+        def weaken(row: RowId, value: int) -> None:
+            if value < standing.get(row, 9):
+                standing[row] = value
+                if value in (SHARED, SHARED_ROW, CONTEXT):
+                    waiting.append(row)
+
+        for row, people in self._ways[member]:
+            for link, target in self._followed(row):
+                weaken(target, self._lands(member, target, link, people))
+        while waiting:
+            for link, target in self._followed(waiting.popleft()):
+                if link.points == "to_target":
+                    weaken(target, PERSON if self.structure.tables[target[0]].people else CONTEXT)
+        return standing
+
+    def _followed(self, row: RowId) -> Iterator[tuple[Link, RowId]]:
+        for link in self._out[row[0]]:
+            for target in self._targets(row, link):
+                yield link, target
+
+    def _lands(self, member: int, row: RowId, link: Link, people: str | None) -> int:
+        if link.ownership == "owned":
+            return OWN
+        if self.structure.tables[link.target].people:
+            return PERSON
+        if link.ownership != "auto":
+            return SHARED if link.ownership == "shared" else CONTEXT
+        return self._held(member, row, link, people) or OWN
+
+
+def is_within(category: str | None, targets: Iterable[str]) -> bool:
+    """Whether a category is one of the targets or below one."""
+    return category is not None and any(category == each or category.startswith(f"{each}.") for each in targets)
+
+
+def is_identifying(structure: Structure, table: Table, column: Column) -> bool:
+    """Whether the field is withheld from rows that aren't the subject's own."""
+    if column.name in structure.reference_columns[table.id] or (column.name in table.key and table.key_kind != "none"):
+        return False
+    kinds = ("user.name", "user.contact", "user.government_id", "user.unique_id", "user.account")
+    return column.identity is not None or is_within(column.category, kinds)

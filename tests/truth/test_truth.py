@@ -1,0 +1,152 @@
+"""A sample of random companies, a fixed one and a fresh one, and every company that once failed.
+
+A failure prints the seed; `python -m truth --seed SEED --n 1 --shrink 1` makes it small and keeps it, and what was
+mended becomes a fixture here. The long runs are `make prove`.
+"""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from truth.company import Column, Company, Ref, Rule, Store, Table
+from truth.drive import Outcome
+from truth.generator import generate
+from truth.judge import Finding, examine
+from truth.prove import Prover, prover
+
+FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
+FIXED = range(24)
+FRESH = 8
+
+
+@pytest.fixture(scope="module")
+def machine(postgres_server: str) -> Iterator[Prover]:
+    with prover() as made:
+        yield made
+
+
+def told(findings: list[Finding]) -> str:
+    return "\n".join(f"{each.kind}: {each.text}" for each in findings[:8])
+
+
+@pytest.mark.parametrize("file", FIXTURES, ids=lambda file: file.stem)
+def test_what_once_failed_holds(machine: Prover, file: Path) -> None:
+    findings = machine.run(Company.from_json(file.read_bytes()))
+    assert not findings, told(findings)
+
+
+@pytest.mark.parametrize("first", FIXED[::4])
+def test_companies_of_fixed_seeds(machine: Prover, first: int) -> None:
+    for seed in range(first, first + 4):
+        findings = machine.run(generate(seed))
+        assert not findings, f"seed {seed}: {told(findings)}"
+
+
+def test_fresh_companies(machine: Prover) -> None:
+    first = secrets.randbelow(10**9)
+    for seed in range(first, first + FRESH):
+        findings = machine.run(generate(seed))
+        assert not findings, f"seed {seed}: {told(findings)}"
+
+
+def test_the_examiner_sees_lies(machine: Prover) -> None:
+    """What was left, changed, shown or counted beside the truth is found: one lie at a time, on one company."""
+    company = _small_company()
+    outcomes = machine.outcomes(company)
+    assert not examine(company, outcomes)
+    for kind, lie in LIES.items():
+        told_otherwise = copy.deepcopy(outcomes)
+        lie(*told_otherwise)
+        found = examine(company, told_otherwise)
+        assert found, f"{lie.__name__} was not seen"
+        assert found[0].kind == kind.split()[0], (kind, found)
+
+
+def _small_company() -> Company:
+    person = Table(
+        "t0",
+        "s0",
+        "person",
+        [
+            Column("id", "int", nullable=False),
+            Column("email", "text", identity="email", category="user.contact.email"),
+        ],
+        key=["id"],
+    )
+    order = Table(
+        "t1",
+        "s0",
+        "order",
+        [
+            Column("id", "int", nullable=False),
+            Column("person_id", "int"),
+            Column("note", "text", category="user.content"),
+        ],
+        key=["id"],
+    )
+    person.rows = [{"id": 1, "email": "ada@example.com"}, {"id": 2, "email": "adb@example.com"}]
+    order.rows = [{"id": 1, "person_id": 1, "note": "hers"}, {"id": 2, "person_id": 2, "note": "other"}]
+    return Company(
+        seed=0,
+        stores=[Store("s0", "sqlite")],
+        tables=[person, order],
+        refs=[Ref("t1", ["person_id"], "t0", ["id"])],
+        access=["user"],
+        rules=[Rule(["user.content"], "null_rewrite")],
+        phases=[[{"email": "ADA@example.com"}]],
+    )
+
+
+def _leaves_a_value(access: Outcome, erasure: Outcome) -> None:
+    erasure.after["t1"][0]["note"] = "hers"
+
+
+def _writes_a_neighbour(access: Outcome, erasure: Outcome) -> None:
+    erasure.after["t1"][1]["note"] = None
+
+
+def _shows_a_neighbour(access: Outcome, erasure: Outcome) -> None:
+    package = access.answers[0].package
+    assert package is not None
+    package["s0:order"].append({"note": "other"})
+
+
+def _forgets_a_row(access: Outcome, erasure: Outcome) -> None:
+    package = access.answers[0].package
+    assert package is not None
+    del package["s0:order"]
+
+
+def _loses_a_row(access: Outcome, erasure: Outcome) -> None:
+    del erasure.after["t0"][1]
+
+
+def _counts_wrong(access: Outcome, erasure: Outcome) -> None:
+    erasure.answers[0].item["kept"] = {"shared_row": 1}
+
+
+def _refuses_without_cause(access: Outcome, erasure: Outcome) -> None:
+    erasure.answers[0].item |= {
+        "status": "error",
+        "reason": "refused",
+        "reason_detail": {"code": "no_key"},
+        "outcome": None,
+    }
+    erasure.answers[0].preview = None
+    erasure.after = erasure.before
+
+
+LIES = {
+    "false_green value": _leaves_a_value,
+    "foreign value": _writes_a_neighbour,
+    "foreign shown": _shows_a_neighbour,
+    "false_green row": _forgets_a_row,
+    "foreign row": _loses_a_row,
+    "status count": _counts_wrong,
+    "refusal": _refuses_without_cause,
+}
