@@ -148,7 +148,7 @@ def _traverse(context: CohortContext, visit: VisitSteps, *, seeded: bool, frozen
         context.spool,
         seeds=context.seeds() if seeded else (),
         label=context.label,
-        loads=frozen.chunks if frozen else None,
+        loads=frozen.loads if frozen else None,
     )
     traversal.run(visit)
     return visit.rows

@@ -114,6 +114,15 @@ class Freezer:
         for frame in self.frames(step):
             yield read_chunk(self.context, frame)
 
+    def loads(self, step: int) -> Iterator[FrozenChunk]:
+        """The step's frozen rows by their keys, and, where rows get other keys, by their new ones as well."""
+        planned = self.context.plan.steps[step]
+        for chunk in self.chunks(step):
+            yield chunk
+            if planned.rekeys:
+                chunk.keys = rekeyed(planned, chunk)
+                yield chunk
+
     def freeze_step(self, reader: Reader, step: Step, tally: Tally, *, new_only: bool) -> int:
         """Freeze one step's rows; returns how many. Numbers go on from frames that exist already."""
         number, rows, written = len(self.frames(step.index)) if new_only else 0, 0, []
@@ -188,6 +197,12 @@ class Freezer:
         chosen = strategy(mask.strategy)
         secrets = {name: self._secrets[owner][f"{mask.strategy}.{name}"] for name in chosen.secret_names}
         return chosen.masker(chosen.configure(mask.configuration), secrets, mask.length)
+
+
+def rekeyed(step: Step, chunk: FrozenChunk) -> list[list[Any]]:
+    """The chunk's key columns as they are once its rows are masked."""
+    new = {mask.field: chunk.masked[position] for position, mask in enumerate(step.masks)}
+    return [new.get(name) or column for name, column in zip(step.key, chunk.keys, strict=True)]
 
 
 class VisitSteps:

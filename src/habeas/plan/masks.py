@@ -21,10 +21,11 @@ from habeas.dataset.model import StrategyChoice
 from habeas.masking.registry import AnyStrategy, strategy
 from habeas.plan.assemble import reference_columns
 from habeas.plan.draft import Draft
-from habeas.plan.graph import Graph, Node
+from habeas.plan.graph import Node
 from habeas.plan.model import Caution, Kept, Mask, Standing, Step, base_of
 from habeas.plan.parts import is_part, keep_part, part_mask, refuse_delete, refuse_part, unite_parts
-from habeas.plan.substitutes import CONSTANT, NULL, RANDOM_VALUE, constant_of, random_of
+from habeas.plan.rekey import carriers, why_not_rekeyed
+from habeas.plan.substitutes import CONSTANT, NULL, RANDOM, RANDOM_VALUE, constant_of, random_of
 from habeas.policy.model import Rule
 from habeas.policy.select import Selected
 
@@ -43,7 +44,7 @@ def choose_masks(draft: Draft) -> Draft:
         if not erasures:
             steps.append(step)
             continue
-        chooser = _Chooser(draft.graph, draft.graph.nodes[address], step, rules, prepare)
+        chooser = _Chooser(draft, draft.graph.nodes[address], step, rules, prepare)
         masked, found = chooser.step(erasures, draft.standings.get(address))
         steps.append(masked)
         problems += found
@@ -103,11 +104,22 @@ class _Target:
     unique: bool
 
 
+class _Follows(NamedTuple):
+    """A foreign key column that gets its new value from the key it points to."""
+
+    field: str
+
+
+_Decision = Mask | Kept | Refused | _Follows
+
+
 class _Chooser:
     """Masks for the fields of one step."""
 
-    def __init__(self, graph: Graph, node: Node, step: Step, rules: Mapping[str, Rule], prepare: _Preparer) -> None:
+    def __init__(self, draft: Draft, node: Node, step: Step, rules: Mapping[str, Rule], prepare: _Preparer) -> None:
+        graph = draft.graph
         self._prepare = prepare
+        self._draft = draft
         self._graph = graph
         self._node = node
         self._step = step
@@ -150,7 +162,7 @@ class _Chooser:
         """CHECKs that name a masked column."""
         return tuple(check for check in self._checks if any(_names(check, mask.field) for mask in masks))
 
-    def _decide(self, selected: Selected) -> Mask | Kept | Refused | None:
+    def _decide(self, selected: Selected) -> _Decision | None:
         node, path = self._node, selected.path
         where = f"{node.address}:{path}"
         live = node.live.get(base_of(path))
@@ -183,20 +195,32 @@ class _Chooser:
             raise BadInput(f"rule {selected.rules[0]} has no masking strategy", fix="give the rule a masking_strategy")
         return choice
 
-    def _decide_key(self, target: _Target, choice: StrategyChoice) -> Kept | Refused | None:
+    def _decide_key(self, target: _Target, choice: StrategyChoice) -> _Decision | None:
         """What happens to columns that identify or join rows; None where they are masked like others."""
         path = target.selected.path
         if path in self._keys | self._references and target.type.family in KEY_FAMILIES:
             return Kept(path, "key_kept")
         # A foreign key may become NULL; any other mask of it would point nowhere.
         nulled = choice.strategy == NULL and target.nullable
-        if path in self._keys | self._pointed or (path in self._foreign and not nulled):
-            fix = (
-                "habeas can't re-key it yet: declare masking_strategy_override delete on the collection,"
-                " or preserve on the field"
-            )
-            return Refused("is a key that holds personal data", cause="natural_key", where=target.where, fix=fix)
+        if path in self._foreign and not nulled:
+            return self._follow(target)
+        if path in self._keys | self._pointed:
+            why = why_not_rekeyed(self._graph, self._node, path)
+            return self._rekey(target) if why is None else _natural_key(target, why)
         return None
+
+    def _follow(self, target: _Target) -> _Decision:
+        leading = carriers(self._draft, self._node, target.selected.path)
+        if not leading:
+            return _natural_key(target, "the key it points to doesn't change with it")
+        message = f"gets the new key of {', '.join(leading)} by ON UPDATE CASCADE"
+        self.warnings.append(Caution(target.where, "follows", message))
+        return _Follows(target.selected.path)
+
+    def _rekey(self, target: _Target) -> Mask:
+        drawn = random_of(target.type) or StrategyChoice(RANDOM)
+        unique = replace(target, unique=True)
+        return _mask(unique, drawn, strategy(drawn.strategy), None, "natural_key")
 
     def _decide_column(self, target: _Target, prepared: _Prepared) -> Mask | Refused:
         live = self._node.live.get(target.selected.path)
@@ -224,6 +248,15 @@ class _Chooser:
         """A strategy that draws values of the column's type, with that type's limits."""
         drawn = random_of(target.type) if prepared.strategy.name == RANDOM_VALUE else None
         return prepared if drawn is None else self._prepare(drawn)
+
+
+def _natural_key(target: _Target, why: str) -> Refused:
+    return Refused(
+        f"is a key that holds personal data and can't be re-keyed: {why}",
+        cause="natural_key",
+        where=target.where,
+        fix="declare masking_strategy_override delete on the collection, or preserve on the field",
+    )
 
 
 def _names(check: str, column: str) -> bool:

@@ -213,6 +213,11 @@ class Step(msgspec.Struct, frozen=True):
         return bool(self.masks) or self.delete
 
     @property
+    def rekeys(self) -> bool:
+        """Whether rows get another key when they are masked."""
+        return not self.delete and any(mask.field in self.key for mask in self.masks)
+
+    @property
     def stored(self) -> tuple[Column, ...]:
         """The columns that the table has."""
         return tuple(column for column in self.columns if column.inside is None)
@@ -254,11 +259,14 @@ class RuleOutput(msgspec.Struct, frozen=True):
 
 
 class NotSearched(msgspec.Struct, frozen=True):
-    """A collection that an access leaves out, and why: `unreached`, `identity_absent`, `disabled`, `excluded`."""
+    """A collection that is left out, and why: `unreached`, `identity_absent`, `disabled`, `excluded`. `erased`:
+    an erasure targets it.
+    """
 
     address: str
     reason: str
     detail: str = ""
+    erased: bool = False
 
 
 class Caution(msgspec.Struct, frozen=True):

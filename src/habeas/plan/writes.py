@@ -18,6 +18,7 @@ from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
 from habeas.plan.model import Step, base_of
 from habeas.plan.order import components
+from habeas.plan.rekey import later_writes
 
 Pair = tuple[int, int]
 
@@ -76,7 +77,7 @@ Order = tuple[Mapping[int, int], Mapping[int, list[int]]]
 def _order(draft: Draft, written: list[Step], *, forbidden_only: bool) -> Order | Refused:
     """The steps' components and successors, or the cycle that they form."""
     deletes = earlier_writes(draft.steps, forbidden_only=forbidden_only)
-    pairs = {pair for pair in (*_erase_after(draft, written), *deletes) if pair[0] != pair[1]}
+    pairs = {pair for pair in (*_erase_after(draft, written), *later_writes(draft), *deletes) if pair[0] != pair[1]}
     successors: Mapping[int, list[int]] = _successors(pairs)
     component = components([step.index for step in written], successors)
     if len(set(component.values())) == len(component):

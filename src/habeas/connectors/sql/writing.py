@@ -41,7 +41,8 @@ class StepWrites:
         self.work = dialect.temp(f"hw_{step.index}")
         self.row_keys = tuple(dialect.quote(name) for name in step.key)
         self.valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
-        self.guarded = any(mask.parts for mask in step.masks)  # documents hold more than what is masked
+        # Documents hold more than what is masked, and a key that was replaced may be somebody else's by now.
+        self.guarded = any(mask.parts for mask in step.masks) or step.rekeys
         self._key_column = self._column(step.key[0])
 
     def _column(self, name: str) -> Column | None:
@@ -140,6 +141,8 @@ class StepWrites:
     def verify(self) -> Compiled:
         """Positions and states of all rows that aren't masked. Of a step that deletes, no row is masked."""
         masked, compiler = self._masked()
+        if self.step.rekeys:
+            return self._verify_rekeyed(masked, compiler)
         state = (
             f"CASE WHEN t.{self.row_keys[0]} IS NULL THEN {VANISHED} WHEN {masked} THEN 0 "
             f"WHEN {self._digest()} = w.d THEN {UNTOUCHED} ELSE {CHANGED} END"
@@ -150,13 +153,30 @@ class StepWrites:
         )
         return Compiled(statement, compiler.constants)
 
+    def _verify_rekeyed(self, masked: str, compiler: Compiler) -> Compiled:
+        """By the new keys; a row under an old key is the frozen one only if its digest still is."""
+        first, digest = self.row_keys[0], self.dialect.row_digest(digest_texts(self.dialect, self.step, "o"))
+        state = (
+            f"CASE WHEN t.{first} IS NOT NULL THEN CASE WHEN {masked} THEN 0 ELSE {CHANGED} END "
+            f"WHEN o.{first} IS NULL THEN {VANISHED} WHEN {digest} = w.d THEN {UNTOUCHED} ELSE {CHANGED} END"
+        )
+        statement = (
+            f"SELECT p, state FROM (SELECT w.p AS p, {state} AS state FROM {self.work} AS w "
+            f"LEFT JOIN {self.table} AS t ON {self._joined(new=True)} "
+            f"LEFT JOIN {self.table} AS o ON {self._joined('o')}) AS seen WHERE state <> 0 ORDER BY p"
+        )
+        return Compiled(statement, compiler.constants)
+
     def _masked(self) -> tuple[str, Compiler]:
         compiler = self._compiler()
         conditions = [self._is_masked(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
         return "1 = 0" if self.step.delete else " AND ".join(conditions) or "1 = 1", compiler
 
-    def _joined(self) -> str:
-        return " AND ".join(f"t.{key} = w.k{index}" for index, key in enumerate(self.row_keys))
+    def _joined(self, row: str = "t", *, new: bool = False) -> str:
+        """That a row has a frozen key, or the new one that it was given."""
+        moved = {self.step.masks[position].field: f"w.v{number}" for number, position in enumerate(self.valued)}
+        sources = [moved.get(name, f"w.k{index}") if new else f"w.k{index}" for index, name in enumerate(self.step.key)]
+        return " AND ".join(f"{row}.{key} = {source}" for key, source in zip(self.row_keys, sources, strict=True))
 
     def _range(self) -> str:
         low, high = self.dialect.parameter("low"), self.dialect.parameter("high")
