@@ -84,6 +84,8 @@ class SegmentStatements:
         self._any_member = plan.erases
         self.imports = plan.imports(segment)
         self.links = tuple(link for index in segment.steps for link in plan.steps[index].links)
+        leading = (link for link in (*self.links, *plan.exports(segment)) if link.source in self.inside)
+        self._sifted = frozenset(link.id for link in leading if self._lies_in_a_sieve(link))
         self.asked = plan.asked(segment)
         same_store = {index for index, _ in self.asked if plan.steps[index].connection == segment.connection}
         self.names = {index: self._names(plan.steps[index]) for index in sorted(self.inside | same_store)}
@@ -112,8 +114,9 @@ class SegmentStatements:
 
     def is_sifted(self, link: Link) -> bool:
         """Whether a link's values lie in arrays of which only some elements led to their row."""
-        if link.source not in self.inside:
-            return False
+        return link.id in self._sifted
+
+    def _lies_in_a_sieve(self, link: Link) -> bool:
         step = self.plan.steps[link.source]
         columns = {each.inside.column for each in step.entries if each.inside is not None and not each.inside.whole}
         given = (column_of(step, name).inside for name in link.source_columns) if columns else ()
