@@ -27,7 +27,7 @@ class Documents:
 
     def __init__(self, kind: str, key: str, installation: Installation, folder: Path, postgres: str) -> None:
         self.kind, self.key = kind, key
-        self._installation = installation
+        self.installation = installation
         self._schema = f"n{next(NAMES)}"
         self._file, self._postgres = folder / f"{self._schema}.db", postgres
         if kind == "postgres":
@@ -60,37 +60,43 @@ class Documents:
         """Connect, and save the dataset of these collections (YAML at the left margin)."""
         kind = "sqlite" if self.kind == "sqlite" else "postgres"
         given = ConnectionInput(name=self.key, key=self.key, connection_type=kind, access="write")
-        assert not save_connections(self._installation, CLIENT, [given]).failed
+        assert not save_connections(self.installation, CLIENT, [given]).failed
         secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._postgres}
-        set_secrets(self._installation, CLIENT, self.key, secrets, verify=True)
+        set_secrets(self.installation, CLIENT, self.key, secrets, verify=True)
         head = f"dataset:\n- fides_key: {self.key}\n"
         if self.kind == "postgres":
             head += f"  fides_meta: {{namespace: {{schema: {self._schema}}}}}\n"
         body = "".join(f"  {line}\n" for line in collections.strip("\n").splitlines())
-        saved = save_text(self._installation, CLIENT, self.key, f"{head}  collections:\n{body}")
+        saved = save_text(self.installation, CLIENT, self.key, f"{head}  collections:\n{body}")
         assert not saved.failed, saved.failed
 
     def ask(self, policy_key: str, identity: Mapping[str, Any]) -> dict[str, Any]:
         """One request; the item when it has ended."""
-        taken = submit(self._installation, [{"policy_key": policy_key, "identity": dict(identity)}], actor=CLIENT)
+        [item] = self.ask_all(policy_key, identity)
+        return item
+
+    def ask_all(self, policy_key: str, *identities: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Requests taken at once; the items when all have ended."""
+        items = [{"policy_key": policy_key, "identity": dict(each)} for each in identities]
+        taken = submit(self.installation, items, actor=CLIENT)
         assert not taken.failed, taken.failed
-        request_id = str(taken.succeeded[0]["id"])
+        ids = [str(each["id"]) for each in taken.succeeded]
         ended = ("complete", "error", "requires_input")
-        wait_until(lambda: read_request(self._installation, request_id)["status"] in ended, 30.0)
-        return read_request(self._installation, request_id)
+        wait_until(lambda: all(read_request(self.installation, each)["status"] in ended for each in ids), 30.0)
+        return [read_request(self.installation, each) for each in ids]
 
     def access(self, **identity: Any) -> dict[str, list[dict[str, Any]]]:
         """The package, by collection without the dataset; the request must be complete."""
         item = self.ask("download", identity)
         assert item["status"] == "complete", (item["reason"], item["reason_detail"])
-        path = self._installation.settings.data_dir / "packages" / f"{item['id']}.json"
+        path = self.installation.settings.data_dir / "packages" / f"{item['id']}.json"
         return {name.partition(":")[2]: rows for name, rows in json.loads(path.read_bytes()).items()}
 
     def erase(self, mask: Any = "null_rewrite", **identity: Any) -> dict[str, Any]:
         """Erase all of `user`; the item, with the receipt's part on erasure under `erasure` if complete."""
-        item = self.ask(policy(self._installation, mask), identity)
+        item = self.ask(policy(self.installation, mask), identity)
         if item["status"] == "complete":
-            item["erasure"] = receipt(self._installation, str(item["id"]))["receipt"]["erasure"]
+            item["erasure"] = receipt(self.installation, str(item["id"]))["receipt"]["erasure"]
         return item
 
     def erased(self, mask: Any = "null_rewrite", **identity: Any) -> dict[str, Any]:
@@ -101,4 +107,4 @@ class Documents:
 
     def close(self) -> None:
         """Forget it."""
-        delete_connection(self._installation, CLIENT, self.key)
+        delete_connection(self.installation, CLIENT, self.key)

@@ -9,6 +9,7 @@ have entries; all others never come here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -154,17 +155,14 @@ class Elements:
         self._session.change(f"DELETE FROM {table}")
         if column.inside is None:
             return
-        base, path = column.inside.column, column.inside.path
-
-        def rows() -> Iterator[Row]:
-            for batch in self.rows(step, [base], one_member=False):
-                for member, standing, document in batch:
-                    for text in {canonical_text(each) for each in values_at(document, path)}:
-                        value = dialect.landed_value(text, column, False)
-                        if value is not None:
-                            yield (member, standing, 1, tick, value)
-
-        self._fill(dialect.fill(table, ["m", "s", "e", "r", "v0"]), rows())
+        found = chain.from_iterable(self.rows(step, [column.inside.column], one_member=False))
+        values = (
+            (member, standing, dialect.landed_value(text, column, False))
+            for member, standing, document in found
+            for text in {canonical_text(each) for each in values_at(document, column.inside.path)}
+        )
+        rows = ((member, standing, 1, tick, value) for member, standing, value in values if value is not None)
+        self._fill(dialect.fill(table, ["m", "s", "e", "r", "v0"]), rows)
 
     def led_to(self, step: Step, led: str | None) -> Mapping[str, Entries]:
         """By column, what of a row's arrays is the subject's."""
