@@ -58,15 +58,20 @@ def _family(graph: Graph, node: Node, path: str) -> TypeFamily:
 
 def _families_of_others(graph: Graph, node: Node, path: str) -> Iterator[TypeFamily]:
     """Families at the other ends of the field's references, where those are columns."""
-    for edge in graph.edges:
-        for here, paths, there, others in (
+    ends = (
+        end
+        for edge in graph.edges
+        for end in (
             (edge.left, edge.left_paths, edge.right, edge.right_paths),
             (edge.right, edge.right_paths, edge.left, edge.left_paths),
-        ):
-            if here == node.address and path in paths:
-                other = graph.nodes[there].live.get(others[paths.index(path)])
-                if other is not None and other.type.family in _NATIVE:
-                    yield other.type.family
+        )
+    )
+    for here, paths, there, others in ends:
+        if here != node.address or path not in paths:
+            continue
+        other = graph.nodes[there].live.get(others[paths.index(path)])
+        if other is not None and other.type.family in _NATIVE:
+            yield other.type.family
 
 
 def refuse_unreadable(node: Node, path: str) -> Refused | None:
