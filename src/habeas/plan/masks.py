@@ -147,16 +147,19 @@ class _Chooser:
             return msgspec.structs.replace(self._step, kept=kept), []
         decided = [self._decide(each) for each in erasures]
         masks = unite_parts(self._step, (each for each in decided if isinstance(each, Mask)))
-        if self._delete:  # masks are what happens to a row that can't be deleted
-            refused = refuse_delete(self._step, self._node)
-            barred = tuple(each.where or "" for each in decided if isinstance(each, Refused))
-            step = msgspec.structs.replace(
-                self._step, masks=masks, delete=True, checks=self._named(masks), unmaskable=barred
-            )
-            return step, [refused] if refused else []
-        kept = tuple(each for each in decided if isinstance(each, Kept))
         problems = [each for each in decided if isinstance(each, Refused)]
+        if self._delete:  # masks are what happens to a row that can't be deleted
+            return self._deleting(masks, problems)
+        kept = tuple(each for each in decided if isinstance(each, Kept))
         return msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks)), problems
+
+    def _deleting(self, masks: tuple[Mask, ...], unmasked: list[Refused]) -> tuple[Step, list[Refused]]:
+        refused = refuse_delete(self._step, self._node)
+        barred = tuple(each.where or "" for each in unmasked)
+        step = msgspec.structs.replace(
+            self._step, masks=masks, delete=True, checks=self._named(masks), unmaskable=barred
+        )
+        return step, [refused] if refused else []
 
     def _named(self, masks: tuple[Mask, ...]) -> tuple[str, ...]:
         """CHECKs that name a masked column."""

@@ -70,12 +70,11 @@ class SqlReader(Reader):
         statement, numbered = self._statements.seed(step, seed)
         width = len(self._statements.names[step.index].keys)
         with at(step):
-            for rows in self._session.stream(statement, {"values": batch.bound}):
-                for row in rows:
-                    number = row[width + 1] if numbered else None
-                    for member in batch.members(row[width], number):
-                        self._elements.note(step, seed.column, member, row[:width], row[width])
-                        yield row[:width], member
+            for row in chain.from_iterable(self._session.stream(statement, {"values": batch.bound})):
+                number = row[width + 1] if numbered else None
+                for member in batch.members(row[width], number):
+                    self._elements.note(step, seed.column, member, row[:width], row[width])
+                    yield row[:width], member
 
     def land(self, link: Link, landings: Iterable[Landing]) -> None:
         """Values that the column's type can't hold are dropped: no row matches them."""
@@ -275,25 +274,27 @@ class SqlReader(Reader):
         self._settle()
         if step.index not in self._changed:
             return
-        names = self._statements.names[step.index]
         one_member = self._members[0] == self._members[1]
-        if self._elements.tracks(step):
-            self._elements.refresh(step, self._tick)
-            batches = self._elements.rows(step, columns, one_member=one_member)
-            yield from (_batch(rows) for rows in batches)
-            return
+        with at(step):
+            if self._elements.tracks(step):
+                self._elements.refresh(step, self._tick)
+                yield from map(_batch, self._elements.rows(step, columns, one_member=one_member))
+            else:
+                yield from self._whole_rows(step, columns, one_member)
+
+    def _whole_rows(self, step: Step, columns: Sequence[str], one_member: bool) -> Iterator[RowBatch]:
+        names = self._statements.names[step.index]
         statement = reading.read_rows(self._statements.dialect, names, columns, one_member=one_member)
         parsed = [
             position
             for position, name in enumerate(columns)
             if self._statements.dialect.json_is_text and step.column(name).type.family is TypeFamily.JSON
         ]
-        with at(step):
-            for batch in self._session.stream(statement):
-                rows = [row[2:] for row in batch]
-                if parsed:
-                    rows = [_parse(row, parsed) for row in rows]
-                yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
+        for batch in self._session.stream(statement):
+            rows = [row[2:] for row in batch]
+            if parsed:
+                rows = [_parse(row, parsed) for row in rows]
+            yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
 
     def taken(self, step: Step, column: str, values: Sequence[str]) -> frozenset[int]:
         """By the column's own `=`; a value that the column can't hold is taken by nobody."""
