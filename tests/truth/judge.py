@@ -300,7 +300,8 @@ class _Examiner:
             if standings[OWN] and (table.delete or any(each.rule for each in selected.values())):
                 frozen[self.company.address(table)] = standings[OWN]
             kept.update(self.kept_rows(member, table, selected, standings))
-        kept["excluded"] = self.excluded()
+        if frozen or +kept:  # else nothing was found, and `not_searched` alone tells of them
+            kept["excluded"] = self.excluded()
         kept = +kept
         told = Counter(answer.item["kept"] or {})
         if told != kept:

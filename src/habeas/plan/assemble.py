@@ -62,7 +62,9 @@ def assemble_steps(draft: Draft) -> Draft:
 
 
 def key_of(node: Node) -> Paths:
-    """The declared primary key, else the store's, else its shortest unique key without NULLs; () if none."""
+    """The declared primary key, else the store's, else its shortest unique key without NULLs, rather one that
+    holds no personal data; () if none.
+    """
     if node.declared_key:
         live = node.table.primary_key if node.table else ()
         return live if set(live) == set(node.declared_key) else node.declared_key
@@ -71,7 +73,12 @@ def key_of(node: Node) -> Paths:
     if node.table.primary_key:
         return node.table.primary_key
     sound = [key for key in node.table.uniques if not any(node.live[name].nullable for name in key)]
-    return min(sound, key=lambda key: (len(key), key), default=())
+    return min(sound, key=lambda key: (_is_personal(node, key), len(key), key), default=())
+
+
+def _is_personal(node: Node, key: Paths) -> bool:
+    """Whether the key's values are data about somebody, as far as its types tell."""
+    return any(node.live[name].type.family not in (TypeFamily.INTEGER, TypeFamily.UUID) for name in key)
 
 
 def column_type(node: Node, name: str) -> ColumnType:

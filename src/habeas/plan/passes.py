@@ -100,7 +100,7 @@ def leave_out(draft: Draft) -> Draft:
         if address in draft.traversal.hops:
             continue
         reason, detail = everywhere.reason(address)
-        not_searched.append(NotSearched(str(address), reason, detail))
+        not_searched.append(NotSearched(str(address), reason, detail, bool(selection.erasures)))
         if selection.erasures and reason in ("unreached", "disabled"):
             problems.append(_unsearched(graph, address, reason, detail))
     problems += _missed_ways(draft, everywhere)

@@ -154,7 +154,7 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
     erasure = progress.erasure or ErasureResult()
     kept = erasure.kept_of(member.index)
     if kept or erasure.frozen_of(member.index):
-        excluded = sum(each.reason == "excluded" for each in plan.not_searched)
+        excluded = sum(each.reason == "excluded" and each.erased for each in plan.not_searched)
         kept |= {"excluded": excluded} if excluded else {}
         outcome = Outcome.ERASED_WITH_KEPT if kept else Outcome.ERASED
     else:
