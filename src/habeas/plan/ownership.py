@@ -208,15 +208,19 @@ def rivals_of(
     people = [link.source] if from_people else sorted(above.get(link.source, ()))
     followed = set(zip(link.paths, link.source_paths, strict=True))
     shared = points == "to_target" or from_people
-    # A row that holds a list of references may point to others' rows by the very one that was followed.
-    listed = points == "to_source" and any(graph.nodes[link.target].inside(path) for path in link.paths)
-    own = (RivalTest(link.paths, link.source, link.source_paths, Standing.SHARED_ROW),) if listed else ()
-    return own + tuple(
+    return _rival_of_itself(graph, link, points) + tuple(
         RivalTest(pointer.columns, each, pointer.target_columns, Standing.SHARED_ROW if shared else Standing.PERSON)
         for each in people
         for pointer in pointers.direct(link.target, each)
         if not (each == link.source and set(zip(pointer.columns, pointer.target_columns, strict=True)) == followed)
     )
+
+
+def _rival_of_itself(graph: Graph, link: Followed, points: Points) -> tuple[RivalTest, ...]:
+    """A row that holds a list of references may point to others' rows by the very one that was followed."""
+    if points != "to_source" or all(graph.nodes[link.target].inside(path) is None for path in link.paths):
+        return ()
+    return (RivalTest(link.paths, link.source, link.source_paths, Standing.SHARED_ROW),)
 
 
 def questions(

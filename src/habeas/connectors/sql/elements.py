@@ -164,9 +164,11 @@ class Elements:
         rows = ((member, standing, 1, tick, value) for member, standing, value in values if value is not None)
         self._fill(dialect.fill(table, ["m", "s", "e", "r", "v0"]), rows)
 
-    def led_to(self, step: Step, led: str | None) -> Mapping[str, Entries]:
-        """By column, what of a row's arrays is the subject's."""
-        return self._sieves[step.index].entries(led, Standing.OWN)
+    def led_to(self, step: Step, rows: Sequence[Row]) -> list[Mapping[str, Entries]] | None:
+        """By row and column, what of its arrays is the subject's; None where all of them is."""
+        if not self.tracks(step):
+            return None
+        return [self._sieves[step.index].entries(row[-1], Standing.OWN) for row in rows]
 
 
 _COLUMNS = ("m", "s", "e", "v")

@@ -26,6 +26,7 @@ from habeas.core.values import canonical_text, decode_json
 from habeas.plan.model import Link, Seed, Standing, Step
 
 CHUNK_ROWS = 50_000
+DOCUMENT_ROWS = 1_000  # whole documents are held, which may be large
 LANDING_ROWS = 10_000
 ANALYZED_FROM = 5_000  # below, the planner's guess from the table's size is good enough
 LOADED, DEFERRED = 1, 2
@@ -354,12 +355,11 @@ class SqlReader(Reader):
         number = 0
         sole = self._members[0] == self._members[1]
         passes: tuple[reading.Owners, ...] = ("sole",) if sole else ("single", "joint")
-        for owners in passes:
-            with at(step):
+        with at(step):
+            for owners in passes:
                 for batch, valued in self._freezing(step, owners, digest_key, secrets, new_only):
                     chunk = _chunk(step, number, batch, valued, owners == "joint")
-                    if self._elements.tracks(step):
-                        chunk.elements = [self._elements.led_to(step, row[-1]) for row in batch]
+                    chunk.elements = self._elements.led_to(step, batch)
                     yield chunk
                     number += 1
 
@@ -376,7 +376,8 @@ class SqlReader(Reader):
         if freezing.ingredients:
             parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
         rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
-        while batch := list(islice(rows, CHUNK_ROWS)):
+        size = DOCUMENT_ROWS if any(mask.parts for mask in step.masks) else CHUNK_ROWS
+        while batch := list(islice(rows, size)):
             yield batch, freezing.valued
 
 
