@@ -41,12 +41,12 @@ _EXACT: Settings = {
     "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,PIPES_AS_CONCAT",
     "group_concat_max_len": 1 << 30,
 }
-_HASH_JOINS: Settings = {  # without them a join that no index serves reads its table once a row
-    "join_cache_level": 4,
-    "join_buffer_size": 8 << 20,
-    "join_buffer_space_limit": 32 << 20,
-    "in_predicate_conversion_threshold": 0,
+_READING: Settings = {
+    # A subquery that stays one gets an index of its own, where a merged one would be joined row by row.
+    "optimizer_switch": "derived_merge=off",
+    "join_buffer_size": 4 << 20,
 }
+_LISTS: Settings = {"in_predicate_conversion_threshold": 0}  # long lists of keys are looked up one by one
 
 
 class MariadbSecrets(BaseModel):
@@ -198,11 +198,11 @@ class MariadbConnector(SqlConnector):
         settings: Settings = {"innodb_lock_wait_timeout": waits, "lock_wait_timeout": waits}
         if purpose == "write":
             return settings | self._limits(secrets.write_timeout_seconds, writes=True)
-        return settings | self._limits(secrets.read_timeout_seconds, writes=False)
+        return settings | _READING | self._limits(secrets.read_timeout_seconds, writes=False)
 
     def _limits(self, seconds: float, *, writes: bool) -> Settings:
-        limits: Settings = {"max_statement_time": seconds}
-        return limits | ({"idle_transaction_timeout": math.ceil(seconds)} if writes else _HASH_JOINS)
+        limits = _LISTS | {"max_statement_time": seconds}
+        return limits | {"idle_transaction_timeout": math.ceil(seconds)} if writes else limits
 
     def _give_back(self, session: MariadbSession, purpose: Purpose) -> None:
         with self._lock:

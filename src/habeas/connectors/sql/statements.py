@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from habeas.connectors.sql.dialect import Dialect, Move
+from habeas.connectors.sql.dialect import Dialect, Move, Pair
 from habeas.core.errors import SchemaChanged
 from habeas.core.schema import TableName
 from habeas.plan.model import Column, Link, Plan, Pointing, Seed, Segment, Standing, Step
@@ -295,29 +295,27 @@ class SegmentStatements:
         if link.source not in self.inside:
             columns, as_text = self.land_columns(link)
             pairs = [
-                (f"t.{dialect.quote(column.name)}", f"h.v{index}", column, None if as_text else column)
+                Pair(f"t.{dialect.quote(column.name)}", f"h.v{index}", column, None if as_text else column)
                 for index, column in enumerate(columns)
             ]
-            source = f"{self.landed(link)} AS h"
+            source, known = f"{self.landed(link)} AS h", not as_text
+            carried: tuple[str, ...] = ("m", "s", "r", "e")
         else:
             source, values = self.source_values(link)
             given = [column_of(self.plan.steps[link.source], name) for name in link.source_columns]
+            native = link.compare == "native"
             pairs = [
-                (f"t.{dialect.quote(target.name)}", value, target, each if link.compare == "native" else None)
+                Pair(
+                    f"t.{dialect.quote(target.name)}",
+                    value if native else dialect.text_of(value, each.type),
+                    target,
+                    each if native else None,
+                )
                 for target, value, each in zip(targets, values, given, strict=True)
             ]
-            if link.compare == "text":
-                pairs = [
-                    (left, dialect.text_of(value, each.type), target, None)
-                    for (left, value, target, _), each in zip(pairs, given, strict=True)
-                ]
-        on = " AND ".join(
-            dialect.equal(left, right, (column, native))
-            if native
-            else dialect.same_text(dialect.text_of(left, column.type), right)
-            for left, right, column, native in pairs
-        )
-        return f"{source} JOIN {table} AS t ON {on}"
+            known = native and (link.indexed or all(value.startswith("h.") for value in values))
+            carried = ("m", "s", "r")
+        return dialect.joined(source, table, pairs, carried, known=known)
 
     def source_values(self, link: Link) -> tuple[str, list[str]]:
         """A link's source rows as a FROM item `h`, and its values; the table itself only where it must be."""
