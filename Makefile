@@ -4,6 +4,7 @@
 #   make test     everything: style, types, import contracts, units, properties, real servers, kills
 #   make lint     ruff, mypy, import contracts only
 #   make bench    the claims of docs/benchmarks.md, each beside its reference (15 min); bench-quick: small sizes (2 min)
+#   make prove    N random companies from SEED on against an oracle: the machine that tries to prove habeas wrong
 #   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
@@ -18,7 +19,7 @@ WORKERS ?= auto
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean bench bench-quick
+.PHONY: help demo prove test lint format clean bench bench-quick
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -69,6 +70,9 @@ bench-quick: $(VENV)/.test
 	$(BIN)/python bench/access.py --rounds 3
 	$(BIN)/python bench/erasure.py --rounds 3
 	$(BIN)/python bench/cohort.py --people 2000
+
+prove: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m truth --n $(or $(N),100) --seed $(or $(SEED),1) --shrink 3
 
 bench-%: $(VENV)/.test bench/%.py
 	$(BIN)/python bench/$*.py
