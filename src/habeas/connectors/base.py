@@ -214,6 +214,14 @@ class Writer(ABC):
         parts is written only if its digest is still the frozen one.
         """
 
+    def withheld(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Sequence[int]:
+        """Positions of rows that the step's guards keep from being written. `verify` has them in none of its lists."""
+        return ()
+
+    def know(self, step: Step, chunks: Iterable[FrozenChunk]) -> None:
+        """Take in the keys of the subject's rows of a step that guards of other steps ask about."""
+        raise NotImplementedError("this system knows no guards")
+
     def untie(self, step: Step, chunk: FrozenChunk) -> int:
         """Set the step's `untie` columns of exactly the chunk's rows to NULL; returns rows changed."""
         raise NotImplementedError("this system has no foreign keys")

@@ -7,14 +7,13 @@ frames of their own. Nothing is written here but foreign keys that are set to NU
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
 from habeas.connectors.base import FrozenChunk, Reader
 from habeas.core.errors import MembersRefused, Refused
 from habeas.execute.context import CohortContext
-from habeas.execute.freeze import Freezer, Tally, count_owners, read_chunk
+from habeas.execute.freeze import Freezer, Tally, count_owners, read_chunk, take_rows
 from habeas.plan.model import Plan, Segment, Step
 
 REFERENCED = "referenced"
@@ -82,14 +81,14 @@ def _part_step(freezer: Freezer, reader: Reader, step: Step, tally: Tally) -> It
         held, spared = (frozenset(), frozenset()) if chunk.held else reader.set_aside(step, chunk)
         if held or spared:
             stay = [position for position in range(len(chunk)) if position not in held | spared]
-            back = _taken(chunk, sorted(held))
+            back = take_rows(chunk, sorted(held))
             back.held = True
             yield from _refusals(step, back)
-            freezer.part(_taken(chunk, stay), back)
+            freezer.part(take_rows(chunk, stay), back)
             for owner, rows in count_owners(back, range(len(back))).items():
                 tally.add_kept(REFERENCED, owner, rows)
             frozen.add_frozen(back)
-            chunk = _taken(chunk, stay)
+            chunk = take_rows(chunk, stay)
         frozen.add_frozen(chunk)
     tally.frozen = frozen.frozen
 
@@ -105,25 +104,6 @@ def _refusals(step: Step, back: FrozenChunk) -> Iterator[tuple[int, Refused]]:
         fix = "declare masking_strategy_override on the field, or another on_referenced"
         problem = Refused(message, cause=REFERENCED, where=step.unmaskable[0], fix=fix)
         yield from ((owner, problem) for owner in owners)
-
-
-def _taken(chunk: FrozenChunk, positions: Sequence[int]) -> FrozenChunk:
-    """A chunk of these rows only."""
-
-    def pick(values: Sequence[Any]) -> list[Any]:
-        return [values[position] for position in positions]
-
-    return FrozenChunk(
-        step=chunk.step,
-        number=chunk.number,
-        keys=[pick(column) for column in chunk.keys],
-        owners=pick(chunk.owners),
-        others={place: chunk.others[position] for place, position in enumerate(positions) if position in chunk.others},
-        digests=pick(chunk.digests),
-        masked=[None if column is None else pick(column) for column in chunk.masked],
-        joint=chunk.joint,
-        held=chunk.held,
-    )
 
 
 def grouped(steps: Iterable[Step]) -> dict[int, list[Step]]:

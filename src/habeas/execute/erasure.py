@@ -42,9 +42,9 @@ class ErasureResult(msgspec.Struct):
         """What of one member's rows stays, by reason."""
         kept: dict[str, int] = {}
         for tally in self.tallies.values():
-            for reason, members in tally.kept.items():
-                kept[reason] = kept.get(reason, 0) + members.get(member, 0)
-        return {reason: rows for reason, rows in sorted(kept.items()) if rows}
+            for reason, rows in tally.kept_of(member).items():
+                kept[reason] = kept.get(reason, 0) + rows
+        return dict(sorted(kept.items()))
 
 
 def run_freeze(context: CohortContext, epoch: int) -> ErasureResult:
@@ -95,6 +95,7 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
     steps = (*first, *anchors)
     for _ in range(ROUNDS):
         _catch_new_rows(context, freezer, result, seeded=not anchors, write=steps)
+        freezer.forget_withheld()
         final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
         tallies = [final.tallies.setdefault(step.index, Tally()) for step in steps]
         late = [_verify_step(context, freezer, *each) for each in zip(steps, tallies, strict=True)]
@@ -108,14 +109,25 @@ def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Ta
     """Count the step's rows as they are now; whether some had to be written."""
     late = False
     with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
+        _know(context, freezer, writer, step)
         for chunk in freezer.chunks(step.index):
             tally.add_frozen(chunk)
             reach("verify.chunk")
-            vanished, written = _settle(context, writer, step, chunk)
+            vanished, kept, written = _settle(context, writer, step, chunk)
             late = late or written
+            if kept:
+                freezer.withhold(chunk, kept)
+                tally.add_withheld(chunk, list(kept))
             if not step.delete or chunk.held:  # of rows that are deleted, all are to be gone
                 tally.add_vanished(chunk, vanished)
     return late
+
+
+def _know(context: CohortContext, freezer: Freezer, writer: Writer, step: Step) -> None:
+    """Let the session know the subject's rows that the step's guards ask about."""
+    for guard in step.guards:
+        if guard.step is not None:
+            writer.know(context.plan.steps[guard.step], freezer.own(guard.step))
 
 
 def is_anchor(context: CohortContext, step: Step) -> bool:
@@ -186,12 +198,12 @@ def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
             if fresh is not None:
                 frames = [frame for frame in frames if frame.name in fresh]
             if frames:
-                _write_frames(context, step, frames)
+                _write_frames(context, freezer, step, frames)
 
 
-def _write_frames(context: CohortContext, step: Step, frames: Iterable[Frame]) -> None:
-    context.log([LogEntry(step, "erasure", "in_processing", "starting")])
+def _write_frames(context: CohortContext, freezer: Freezer, step: Step, frames: Iterable[Frame]) -> None:
     with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
+        _know(context, freezer, writer, step)
         for frame in frames:
             chunk = read_chunk(context, frame)
             together = step.together is not None and not chunk.held
@@ -213,12 +225,17 @@ def _write(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChun
         writer.mask(as_masked(step) if step.delete else step, chunk, context.digest_key)
 
 
-def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk) -> tuple[list[int], bool]:
-    """Verify a chunk, writing again what isn't as it should be; positions that are gone, and whether it wrote."""
+def _settle(
+    context: CohortContext, writer: Writer, step: Step, chunk: FrozenChunk
+) -> tuple[list[int], Sequence[int], bool]:
+    """Verify a chunk, writing again what isn't as it should be; positions that are gone and that stay, and whether it
+    wrote.
+    """
     for number in range(ROUNDS):
         seen = writer.verify(as_masked(step) if chunk.held else step, chunk, context.digest_key)
         if not seen.untouched and not seen.changed:
-            return seen.vanished, number > 0
+            kept = writer.withheld(step, chunk, context.digest_key) if step.guards else ()
+            return seen.vanished, kept, number > 0
         _write(context, writer, step, chunk)
     if seen.changed and any(mask.parts for mask in step.masks):
         message = "documents were changed by somebody else between freezing and masking, and are left as they are"
@@ -227,7 +244,8 @@ def _settle(context: CohortContext, writer: Writer, step: Step, chunk: FrozenChu
 
 
 def _complete(step: Step, tally: Tally) -> LogEntry:
-    frozen, vanished = sum(tally.frozen.values()), sum(tally.vanished.values())
+    frozen = sum(tally.frozen.values()) - sum(tally.withheld.values())
+    vanished = sum(tally.vanished.values())
     counts = {"frozen": frozen, "masked": frozen - vanished}
     if step.delete:
         held = sum(tally.kept.get(REFERENCED, {}).values())

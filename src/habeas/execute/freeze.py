@@ -8,7 +8,7 @@ stores a present value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -43,6 +43,17 @@ class Tally(msgspec.Struct):
     frozen: dict[int, int] = {}
     vanished: dict[int, int] = {}
     kept: dict[str, dict[int, int]] = {}
+    withheld: dict[int, int] = {}  # frozen, but no longer the subject's alone when they were to be written
+
+    def kept_of(self, member: int) -> dict[str, int]:
+        """What of one member's rows stays, by reason."""
+        kept = {reason: counts.get(member, 0) for reason, counts in self.kept.items()}
+        kept["shared_row"] = kept.get("shared_row", 0) + self.withheld.get(member, 0)
+        return {reason: rows for reason, rows in sorted(kept.items()) if rows}
+
+    def add_withheld(self, chunk: FrozenChunk, positions: list[int]) -> None:
+        """Count rows that stay for each of their owners."""
+        _add(self.withheld, count_owners(chunk, positions))
 
     def add_frozen(self, chunk: FrozenChunk) -> None:
         """Count a chunk's rows for each of their owners."""
@@ -92,7 +103,8 @@ class Freezer:
 
     def __init__(self, context: CohortContext, epoch: int) -> None:
         self.context = context
-        self._prefix = f"frozen-{epoch}-"
+        self._prefix, self._own_prefix = f"frozen-{epoch}-", f"own-{epoch}-"
+        self._withheld_prefix = f"withheld-{epoch}-"
         self._secrets = mask_secrets(context)
         self._new: dict[str, int] = {}  # rows of frames written since they were last taken
         self._drawn: dict[str, set[str]] = {}  # by field, values drawn of so few that they may meet
@@ -104,6 +116,7 @@ class Freezer:
     def begin(self) -> None:
         """Start the set: what a run under this epoch froze before is left out, whose rows may be others by now."""
         self.context.frames.forget(self._prefix)
+        self.context.frames.forget(self._own_prefix)
 
     def frames(self, step: int | None = None) -> list[Frame]:
         """Frames of the set so far, in order; of one step or of all."""
@@ -113,6 +126,50 @@ class Freezer:
         """The step's frozen rows, a chunk in memory at a time."""
         for frame in self.frames(step):
             yield read_chunk(self.context, frame)
+
+    def keep_own(self, reader: Reader, step: Step) -> None:
+        """Keep the keys of the subject's rows of a step that isn't written, since guards ask about them."""
+        written = []
+        for number, rows in enumerate(reader.own(step, step.key)):
+            if rows:
+                keys = [list(column) for column in zip(*(key for _, key in rows), strict=True)]
+                owners = [member for member, _ in rows]
+                chunk = FrozenChunk(step.index, number, keys, owners, {}, [], [])
+                name = f"{self._own_prefix}{step.index:05}-{number:06}"
+                written.append(self.context.spool.write(name, pack_chunk(chunk), durable=True))
+        if written:
+            self.context.frames.record(written)
+
+    def own(self, step: int) -> Iterator[FrozenChunk]:
+        """Keys of the subject's rows of a step, written or not."""
+        for frame in self.context.frames.list(f"{self._own_prefix}{step:05}-"):
+            yield read_chunk(self.context, frame)
+        yield from self.loads(step)
+
+    def forget_withheld(self) -> None:
+        """Forget which frozen rows stayed: verification is to say it anew."""
+        self.context.frames.forget(self._withheld_prefix)
+
+    def withhold(self, chunk: FrozenChunk, positions: Sequence[int]) -> None:
+        """Keep which rows of a frozen chunk stayed, since they became somebody else's before they were written."""
+        name = f"{self._withheld_prefix}{chunk.step:05}-{chunk.number:06}"
+        payload = pack_chunk(take_rows(chunk, positions))
+        self.context.frames.record([self.context.spool.write(name, payload, durable=True)])
+
+    def written(self, step: int) -> Iterator[FrozenChunk]:
+        """The step's frozen rows without those that stayed: what the ledger holds."""
+        stayed = {
+            (chunk.number, key)
+            for frame in self.context.frames.list(f"{self._withheld_prefix}{step:05}-")
+            for chunk in (read_chunk(self.context, frame),)
+            for key in zip(*chunk.keys, strict=True)
+        }
+        for chunk in self.chunks(step):
+            if stayed:
+                keys = zip(*chunk.keys, strict=True)
+                yield take_rows(chunk, [row for row, key in enumerate(keys) if (chunk.number, key) not in stayed])
+            else:
+                yield chunk
 
     def loads(self, step: int) -> Iterator[FrozenChunk]:
         """The step's frozen rows by their keys, and, where rows get other keys, by their new ones as well."""
@@ -199,6 +256,25 @@ class Freezer:
         return chosen.masker(chosen.configure(mask.configuration), secrets, mask.length)
 
 
+def take_rows(chunk: FrozenChunk, positions: Sequence[int]) -> FrozenChunk:
+    """A chunk of these rows only."""
+
+    def pick(values: Sequence[Any]) -> list[Any]:
+        return [values[position] for position in positions]
+
+    return FrozenChunk(
+        step=chunk.step,
+        number=chunk.number,
+        keys=[pick(column) for column in chunk.keys],
+        owners=pick(chunk.owners),
+        others={place: chunk.others[position] for place, position in enumerate(positions) if position in chunk.others},
+        digests=pick(chunk.digests),
+        masked=[None if column is None else pick(column) for column in chunk.masked],
+        joint=chunk.joint,
+        held=chunk.held,
+    )
+
+
 def rekeyed(step: Step, chunk: FrozenChunk) -> list[list[Any]]:
     """The chunk's key columns as they are once its rows are masked."""
     new = {mask.field: chunk.masked[position] for position, mask in enumerate(step.masks)}
@@ -213,6 +289,7 @@ class VisitSteps:
         self._tallies = tallies
         self._new_only = new_only
         self.rows = 0
+        self._asked = {guard.step for step in freezer.context.plan.steps for guard in step.guards}
 
     def __call__(self, segment: Segment, reader: Reader) -> None:
         """Freeze what this segment found."""
@@ -224,6 +301,8 @@ class VisitSteps:
                 _count_kept(reader, step, tally)
             if step.writes:
                 self.rows += self._freezer.freeze_step(reader, step, tally, new_only=self._new_only)
+            elif index in self._asked and not self._new_only:
+                self._freezer.keep_own(reader, step)
 
 
 def _count_kept(reader: Reader, step: Step, tally: Tally) -> None:

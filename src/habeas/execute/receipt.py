@@ -72,17 +72,18 @@ def _place(step: Step) -> str:
 
 def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
     frozen, vanished = tally.frozen.get(member, 0), tally.vanished.get(member, 0)
-    done = {"masked": frozen - vanished, "vanished": vanished}
+    written = frozen - tally.withheld.get(member, 0)
+    done = {"masked": written - vanished, "vanished": vanished}
     if step.delete:
         held = tally.kept.get(REFERENCED, {}).get(member, 0)
-        done = {"deleted": frozen - held} | ({"masked": held - vanished, "vanished": vanished} if held else {})
+        done = {"deleted": written - held} | ({"masked": held - vanished, "vanished": vanished} if held else {})
     return {
         "frozen": frozen,
         **done,
         "verified": frozen,
         "fields": {mask.field: mask.strategy for mask in step.field_masks},
         "substituted": {mask.field: mask.substituted for mask in step.field_masks if mask.substituted},
-        "kept": {reason: counts[member] for reason, counts in sorted(tally.kept.items()) if counts.get(member)},
+        "kept": tally.kept_of(member),
         "kept_fields": {kept.field: kept.reason for kept in step.kept},
     }
 

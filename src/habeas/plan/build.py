@@ -16,6 +16,7 @@ from habeas.plan.assemble import assemble_steps, segments_of
 from habeas.plan.deletes import order_deletes, widen_deletes
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Catalog, build_graph
+from habeas.plan.guards import guard_writes
 from habeas.plan.masks import choose_masks
 from habeas.plan.model import Plan, RuleOutput, Segment
 from habeas.plan.passes import (
@@ -43,6 +44,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     choose_masks,
     widen_deletes,
     order_deletes,
+    guard_writes,
     check_writes,
     rank_writes,
     warn_scans,

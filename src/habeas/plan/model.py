@@ -179,6 +179,17 @@ class Hold(msgspec.Struct, frozen=True):
         return self.on_delete in ("NO ACTION", "RESTRICT", "SET DEFAULT")
 
 
+class Guard(msgspec.Struct, frozen=True):
+    """A test that a write repeats: a row is kept if a row of `table` that isn't the subject's points to it, or, for
+    people, is pointed to by it. The subject's rows are those of `step`; None: no row of the table is known to be hers.
+    """
+
+    table: TableName
+    columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+    step: int | None = None
+
+
 class Step(msgspec.Struct, frozen=True):
     """One collection in the plan: how its rows are found, what is read and what is written."""
 
@@ -205,6 +216,7 @@ class Step(msgspec.Struct, frozen=True):
     unmaskable: tuple[str, ...] = ()  # of a step that deletes: targeted fields that a held row couldn't be masked in
     untie: tuple[str, ...] = ()  # foreign key columns set to NULL before rows are deleted, where keys form a cycle
     together: int | None = None  # steps of one number are deleted in one transaction with constraints deferred
+    guards: tuple[Guard, ...] = ()  # what a write asks again of each row
     because: Literal["", "cascade", "null"] = ""  # frozen too only since what its rows point to is deleted
 
     @property

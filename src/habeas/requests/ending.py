@@ -37,7 +37,7 @@ def keep_ledger(attempt: Attempt) -> None:
     freezer = Freezer(attempt.context, progress.freeze_epoch)
     secret = installation.vault.key(ledger.KEY_PURPOSE)
     for step in attempt.plan.steps:
-        for chunk in freezer.chunks(step.index) if step.writes else ():
+        for chunk in freezer.written(step.index) if step.writes else ():
             with installation.database.begin() as connection:
                 ledger.append(
                     connection,

@@ -13,7 +13,7 @@ from typing import Any
 from habeas.connectors.base import Fence, FrozenChunk, Verified, Writer, at
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.session import Row, Session
-from habeas.connectors.sql.writing import CHANGED, UNTOUCHED, VANISHED, StepWrites
+from habeas.connectors.sql.writing import CHANGED, KEPT, UNTOUCHED, VANISHED, StepWrites, known_table
 from habeas.plan.model import Step
 
 ANALYZED_FROM = 1_000
@@ -27,6 +27,7 @@ class SqlWriter(Writer):
         self._dialect = dialect
         self._fence = fence
         self._writes: dict[int, StepWrites] = {}
+        self._known: dict[int, Step] = {}  # steps whose own rows were taken in
 
     def mask(self, step: Step, chunk: FrozenChunk, digest_key: bytes | None = None) -> int:
         """By an array of keys where all masks are constant, else joined with the frozen values."""
@@ -55,6 +56,20 @@ class SqlWriter(Writer):
             parameters = {**self._dialect.digest_parameters(digest_key), **_bounds(chunk)}
             return self._session.change(writes.delete(), parameters)
 
+    def know(self, step: Step, chunks: Iterable[FrozenChunk]) -> None:
+        """Into a temp table of the session's own, once."""
+        if step.index in self._known:
+            return
+        table, keys = known_table(self._dialect, step.index), tuple(self._dialect.quote(name) for name in step.key)
+        filling = self._dialect.fill_found(table, tuple(f"k{index}" for index in range(len(keys))))
+        with at(step), self._transaction(writes=False):
+            self._session.change(f"DROP TABLE IF EXISTS {table}")
+            self._session.change(self._dialect.create_found(table, step.table, keys, step.columns))
+            for chunk in chunks:
+                if len(chunk):
+                    self._session.put(filling.statement, ((0, 1, 0, 0, *key) for key in zip(*chunk.keys, strict=True)))
+        self._known[step.index] = step
+
     def untie(self, step: Step, chunk: FrozenChunk) -> int:
         """By one UPDATE, whatever the columns hold: the rows are deleted next."""
         if not len(chunk):
@@ -79,12 +94,19 @@ class SqlWriter(Writer):
 
     def verify(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Verified:
         """By one join; NULL counts as masked, since NULL stays NULL. Constants are counted first."""
-        found: dict[int, list[int]] = {VANISHED: [], UNTOUCHED: [], CHANGED: []}
+        found: dict[int, list[int]] = {VANISHED: [], UNTOUCHED: [], CHANGED: [], KEPT: []}
         with at(step):
             if len(chunk) and not self._is_all_masked(step, chunk):
                 for position, state in self._states(step, chunk, digest_key):
                     found[state].append(position)
         return Verified(found[VANISHED], found[UNTOUCHED], found[CHANGED])
+
+    def withheld(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> Sequence[int]:
+        """By the statement that verifies."""
+        if not (len(chunk) and step.guards):
+            return ()
+        with at(step):
+            return [position for position, state in self._states(step, chunk, digest_key) if state == KEPT]
 
     def try_out(self, step: Step, chunk: FrozenChunk, check: str) -> Sequence[int]:
         """By the store's own condition over the frozen values."""
@@ -118,7 +140,7 @@ class SqlWriter(Writer):
     def _of(self, step: Step) -> StepWrites:
         writes = self._writes.get(step.index)
         if writes is None or writes.step is not step:
-            writes = self._writes[step.index] = StepWrites(self._dialect, step)
+            writes = self._writes[step.index] = StepWrites(self._dialect, step, self._known)
         return writes
 
     @contextmanager

@@ -7,6 +7,8 @@ key goes with both, without which a database may scan the whole table for each c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from habeas.connectors.sql.checks import condition_of
@@ -17,9 +19,14 @@ from habeas.connectors.sql.statements import column_of
 from habeas.core.errors import Refused
 from habeas.core.expression import Constant, Null
 from habeas.core.schema import TypeFamily
-from habeas.plan.model import Column, Mask, Step
+from habeas.plan.model import Column, Guard, Mask, Step
 
-VANISHED, UNTOUCHED, CHANGED = 1, 2, 3
+VANISHED, UNTOUCHED, CHANGED, KEPT = 1, 2, 3, 4
+
+
+def known_table(dialect: Dialect, index: int) -> str:
+    """The table of the keys of a step's rows that are the subject's."""
+    return dialect.temp(f"ho_{index}")
 
 
 class Compiled(NamedTuple):
@@ -32,11 +39,12 @@ class Compiled(NamedTuple):
 class StepWrites:
     """All writing statements of one step. Raises Refused for a step without a key."""
 
-    def __init__(self, dialect: Dialect, step: Step) -> None:
+    def __init__(self, dialect: Dialect, step: Step, known: Mapping[int, Step] = MappingProxyType({})) -> None:
         if not step.key:
             raise Refused("rows without a usable key can't be written", cause="no_key", where=step.address)
         self.dialect = dialect
         self.step = step
+        self._known = known  # steps whose own rows the session knows
         self.table = dialect.table(step.table)
         self.work = dialect.temp(f"hw_{step.index}")
         self.row_keys = tuple(dialect.quote(name) for name in step.key)
@@ -84,7 +92,7 @@ class StepWrites:
         return Compiled(f"SELECT COUNT(*) FROM {self.table} AS t WHERE {listed} AND {masked}", compiler.constants)
 
     def _listed(self) -> str | None:
-        if self.valued or len(self.row_keys) > 1:
+        if self.valued or len(self.row_keys) > 1 or self.step.guards:
             return None
         listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
         return None if listed is None else f"{listed} AND {self._range()}"
@@ -92,7 +100,7 @@ class StepWrites:
     def mask_from_work(self, *, guarded: bool = False) -> Compiled:
         """One UPDATE from the work table; guarded, of the rows whose digest is the frozen one."""
         assignments, compiler = self._assignments()
-        on = f"{self._joined()} AND {self._range()}"
+        on = f"{self._joined()} AND {self._range()}{self._unguarded()}"
         if guarded:
             on += f" AND {self._digest()} = w.d"
         return Compiled(self.dialect.update_from(self.table, assignments, self.work, on), compiler.constants)
@@ -108,7 +116,7 @@ class StepWrites:
 
     def delete(self) -> str:
         """One DELETE of the rows whose digest is the frozen one."""
-        on = f"{self._joined()} AND {self._range()} AND {self._digest()} = w.d"
+        on = f"{self._joined()} AND {self._range()} AND {self._digest()} = w.d{self._unguarded()}"
         return self.dialect.delete_from(self.table, self.row_keys, self.work, on)
 
     def trial(self, check: str) -> Compiled:
@@ -144,7 +152,7 @@ class StepWrites:
         if self.step.rekeys:
             return self._verify_rekeyed(masked, compiler)
         state = (
-            f"CASE WHEN t.{self.row_keys[0]} IS NULL THEN {VANISHED} WHEN {masked} THEN 0 "
+            f"CASE WHEN t.{self.row_keys[0]} IS NULL THEN {VANISHED} WHEN {masked} THEN 0 {self._kept()}"
             f"WHEN {self._digest()} = w.d THEN {UNTOUCHED} ELSE {CHANGED} END"
         )
         statement = (
@@ -177,6 +185,38 @@ class StepWrites:
         moved = {self.step.masks[position].field: f"w.v{number}" for number, position in enumerate(self.valued)}
         sources = [moved.get(name, f"w.k{index}") if new else f"w.k{index}" for index, name in enumerate(self.step.key)]
         return " AND ".join(f"{row}.{key} = {source}" for key, source in zip(self.row_keys, sources, strict=True))
+
+    def _unguarded(self) -> str:
+        """That no guard holds the row back, as a condition to be added."""
+        return f" AND {self._row()} NOT IN ({self._guarded_keys()})" if self.step.guards else ""
+
+    def _kept(self) -> str:
+        return f"WHEN {self._row()} IN ({self._guarded_keys()}) THEN {KEPT} " if self.step.guards else ""
+
+    def _row(self) -> str:
+        listed = ", ".join(f"t.{key}" for key in self.row_keys)
+        return f"({listed})" if len(self.row_keys) > 1 else listed
+
+    def _guarded_keys(self) -> str:
+        """Keys of the chunk's rows that a guard holds back, found once a statement and not once a row."""
+        return " UNION ALL ".join(self._guarded_by(guard) for guard in self.step.guards)
+
+    def _guarded_by(self, guard: Guard) -> str:
+        quote = self.dialect.quote
+        pairs = zip(guard.columns, guard.target_columns, strict=True)
+        points = " AND ".join(f"p.{quote(here)} = t.{quote(there)}" for here, there in pairs)
+        if guard.table == self.step.table:  # a row that points to itself is no witness
+            points += " AND (" + " OR ".join(f"p.{key} <> t.{key}" for key in self.row_keys) + ")"
+        chosen = ", ".join(f"t.{key}" for key in self.row_keys)
+        select = (
+            f"SELECT {chosen} FROM {self.work} AS w JOIN {self.table} AS t ON {self._joined()} "
+            f"JOIN {self.dialect.table(guard.table)} AS p ON {points}"
+        )
+        if guard.step is None:
+            return select
+        keys = enumerate(self._known[guard.step].key)
+        own = " AND ".join(f"p.{quote(name)} = f.k{index}" for index, name in keys)
+        return f"{select} LEFT JOIN {known_table(self.dialect, guard.step)} AS f ON {own} WHERE f.m IS NULL"
 
     def _range(self) -> str:
         low, high = self.dialect.parameter("low"), self.dialect.parameter("high")
