@@ -6,7 +6,7 @@ import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from habeas.core.clock import FixedClock
 from habeas.core.errors import BadInput, HabeasError, NotFound
 from habeas.plan.model import Plan
-from habeas.store import audit, frames, ledger, outbox, plans, receipts
+from habeas.store import audit, ledger, outbox, plans, receipts
 from habeas.store.app_key import check_app_key
 from habeas.store.receipt_format import ReceiptRefused, verify_receipt_document
 from habeas.store.secrets import Vault
@@ -119,41 +119,40 @@ def test_a_plan_is_kept_once_by_its_digest(database: Database) -> None:
             plans.get(connection, digest)
 
 
-class Frame(NamedTuple):
-    name: str
-    size: int
-    digest: str
-
-
-def test_frames_are_noted_replaced_and_dropped(database: Database) -> None:
+def append(
+    database: Database, vault: Vault, cohort: str, *bodies: dict[str, object], seen: receipts.HeadSeen | None = None
+) -> receipts.HeadSeen | None:
+    unsigned = [receipts.Unsigned(f"pri_{cohort}_{n}", 1, body) for n, body in enumerate(bodies)]
     with database.begin() as connection:
-        frames.record(connection, "coh_1", 2, [Frame("freeze-00001", 5, "a"), Frame("rows-00001", 1, "r")], CLOCK)
-        frames.record(connection, "coh_2", 1, [Frame("freeze-00001", 9, "z")])
-        frames.record(connection, "coh_1", 3, [Frame("freeze-00001", 6, "b"), Frame("freeze-00002", 7, "c")])
-        frames.record(connection, "coh_1", 1, [Frame("freeze-00001", 0, "late")])
-        frames.record(connection, "coh_1", 1, [])
-        assert frames.list_frames(connection, "coh_1", "freeze-") == [
-            ("freeze-00001", 6, "b"),
-            ("freeze-00002", 7, "c"),
-        ]
-        assert len(frames.list_frames(connection, "coh_1")) == 3
-        assert frames.list_frames(connection, "coh_1", "FREEZE") == []
-        frames.drop(connection, "coh_1")
-        frames.drop(connection, "coh_1")
-        assert frames.list_frames(connection, "coh_1") == []
-        assert len(frames.list_frames(connection, "coh_2")) == 1
+        return receipts.append_receipts(connection, CLOCK, vault, cohort, unsigned, seen)
 
 
-def append(database: Database, vault: Vault, cohort: str, *bodies: dict[str, object], attempt: int = 1) -> int:
-    unsigned = [receipts.Unsigned(f"pri_{cohort}_{n}", attempt, body) for n, body in enumerate(bodies)]
-    with database.begin() as connection:
-        return receipts.append_receipts(connection, CLOCK, vault, cohort, unsigned)
+def test_a_head_follows_the_one_that_was_seen_or_the_one_that_is_there(database: Database, vault: Vault) -> None:
+    last = receipts.LastHead()
+    heads = []
+    for cohort in "abc":
+        heads.append(append(database, vault, cohort, {"n": cohort}, seen=last.seen))
+        last.committed(heads[-1])
+    assert [head.number for head in heads if head] == [1, 2, 3]
+    assert last.seen == heads[-1]
+    stale = append(database, vault, "d", {"n": 4}, seen=heads[0])  # another process moved the end meanwhile
+    assert stale is not None
+    assert stale.number == 4
+    assert append(database, vault, "d", {"n": 4}, seen=stale) is None  # it has its head
+    last.committed(stale)
+    last.committed(heads[0])
+    assert last.seen == stale
+    with database.read() as connection:
+        assert receipts.verify_chain(connection, vault.public_keys()) == 4
 
 
 def test_receipts_of_a_cohort_share_a_head_and_each_is_verified_alone(database: Database, vault: Vault) -> None:
-    assert append(database, vault, "a", {"n": 0}, {"n": 1}, {"n": 2}) == 1
-    assert append(database, vault, "a", {"n": 0}, {"n": 1}, {"n": 2}) == 1
-    assert append(database, vault, "b", {"n": 0}) == 2
+    first = append(database, vault, "a", {"n": 0}, {"n": 1}, {"n": 2})
+    assert first is not None
+    assert append(database, vault, "a", {"n": 0}, {"n": 1}, {"n": 2}) is None
+    second = append(database, vault, "b", {"n": 0})
+    assert second is not None
+    assert (first.number, second.number) == (1, 2)
     with database.read() as connection:
         for cohort, size in (("a", 3), ("b", 1)):
             for position in range(size):
@@ -220,7 +219,7 @@ TWO = UUID(int=2)
 def test_the_ledger_gives_back_what_was_erased_and_repeats_nothing(database: Database) -> None:
     with database.begin() as connection:
         for _ in range(2):
-            ledger.append(
+            keep(
                 connection,
                 "coh_1",
                 "shop:people",
@@ -231,8 +230,8 @@ def test_the_ledger_gives_back_what_was_erased_and_repeats_nothing(database: Dat
                 {1: [0, 2]},
                 secret=SECRET,
             )
-        ledger.append(connection, "coh_1", "shop:orders", 0, [[7], ["x"]], [b"dd"], [0], {}, secret=SECRET, clock=CLOCK)
-        ledger.append(connection, "coh_2", "shop:people", 0, [[9]], [b"e"], [4], {}, secret=SECRET)
+        keep(connection, "coh_1", "shop:orders", 0, [[7], ["x"]], [b"dd"], [0], {}, secret=SECRET, clock=CLOCK)
+        keep(connection, "coh_2", "shop:people", 0, [[9]], [b"e"], [4], {}, secret=SECRET)
     with database.read() as connection:
         people = list(ledger.chunks(connection, address="shop:people"))
         assert [each.cohort_id for each in people] == ["coh_1", "coh_2"]
@@ -248,6 +247,10 @@ def test_the_ledger_gives_back_what_was_erased_and_repeats_nothing(database: Dat
         (orders,) = ledger.chunks(connection, address="shop:orders", cohort_id="coh_1")
         assert (orders.form, orders.keys) == ("hmac", [ledger.hashed_key((7, "x"), SECRET)])
         assert len(list(ledger.chunks(connection))) == 3
+
+
+def keep(connection: sa.Connection, *chunk: Any, **more: Any) -> None:
+    ledger.append_rows(connection, [ledger.row_of(*chunk, **more)])
 
 
 key_columns = st.integers(1, 4).flatmap(

@@ -7,13 +7,13 @@ source is touched here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy.engine import Connection
 
 from habeas.connectors.base import Connector
 from habeas.core.address import CollectionAddress
@@ -29,10 +29,11 @@ from habeas.requests.model import Stage, Status
 from habeas.requests.places import Place, Places
 from habeas.requests.sealing import open_identities, open_package_key, open_seed, open_spool_key
 from habeas.spool.frames import Frame, Spool
-from habeas.store import cohorts, frames, logs
+from habeas.store import cohorts, logs
 from habeas.store import requests as store
 
 DIGEST_PURPOSE = "row-digest"
+FRESH_SECONDS = 0.1  # for how long a guarded write counts as a look at the epoch
 
 
 class MembersLeft(HabeasError):
@@ -49,6 +50,7 @@ class Progress(msgspec.Struct):
     erasure: ErasureResult | None = None  # after the freeze, then final after verification
     wrote: bool = False  # whether masking may have begun
     verified: bool = False
+    frames: dict[str, tuple[int, str]] = {}  # durable frames by name: size and digest
 
 
 class Attempt:
@@ -70,6 +72,7 @@ class Attempt:
         self.executor_id = executor_id
         self.plan_digest: str = row["plan_digest"]
         self.started: datetime = row["created_at"]
+        self._fenced_at = -FRESH_SECONDS
         self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False)
         with installation.database.read() as connection:
             self.plan: Plan = installation.planner.stored(connection, self.plan_digest)
@@ -92,7 +95,13 @@ class Attempt:
         )
 
     def fence(self) -> None:
-        """Raises Fenced unless this epoch still owns the cohort. Reads our database each time it is asked."""
+        """Raises Fenced unless this epoch still owns the cohort. Reads our database each time it is asked, but for
+        once just after a write of ours that the epoch guarded.
+        """
+        just_now = time.monotonic() - self._fenced_at < FRESH_SECONDS
+        self._fenced_at = -FRESH_SECONDS
+        if just_now:
+            return
         with self.installation.database.read() as connection:
             present = cohorts.present_epoch(connection, self.cohort_id)
         if present != self.epoch:
@@ -104,15 +113,24 @@ class Attempt:
         Raises Fenced where the epoch is lost, MembersLeft where what was frozen is also of requests that were
         canceled meanwhile; nothing is recorded then.
         """
-        values = {"stage": stage, "progress": msgspec.to_builtins(self.progress, str_keys=True)}
         reach("stage.before")
-        with self.installation.database.begin() as connection:
-            if not cohorts.advance(connection, self.cohort_id, self.epoch, values, self.installation.clock.now()):
-                raise Fenced("another attempt owns the cohort", where=self.cohort_id)
-            if stage is Stage.MASK and self._present(connection) != {row["member"] for row in self.rows}:
-                # From here on nobody can leave; whoever did is not to be masked.
-                raise MembersLeft("members were canceled meanwhile", where=self.cohort_id)
+        # Once masking begins nobody can leave; whoever did before is not to be masked.
+        if not self._save({"stage": stage}, len(self.rows) if stage is Stage.MASK else None):
+            self.fence()
+            raise MembersLeft("members were canceled meanwhile", where=self.cohort_id)
+        self._fenced_at = time.monotonic()
         reach("stage.after")
+
+    def save_frames(self) -> None:
+        """Record the durable frames as they are now; raises Fenced where the epoch is lost."""
+        if not self._save({}):
+            raise Fenced("another attempt owns the cohort", where=self.cohort_id)
+
+    def _save(self, values: Mapping[str, Any], size: int | None = None) -> bool:
+        saved = {**values, "progress": msgspec.to_builtins(self.progress, str_keys=True)}
+        now = self.installation.clock.now()
+        with self.installation.database.begin() as connection:
+            return cohorts.advance(connection, self.cohort_id, self.epoch, saved, now, size=size)
 
     def let_go(self) -> None:
         """Go on without the members that were canceled meanwhile; raises Fenced as `fence` does. One statement."""
@@ -124,9 +142,6 @@ class Attempt:
             self.rows = [row for row in self.rows if row["member"] in present]
             members = tuple(each for each in self.context.members if each.index in present)
             self.context = replace(self.context, members=members)
-
-    def _present(self, connection: Connection) -> set[int]:
-        return store.members_at(connection, self.cohort_id, Status.IN_PROCESSING)
 
     def open_places(self) -> Sequence[Place]:
         """The places that the plan's packages go to, in order. Raises NotFound where one was deleted."""
@@ -169,42 +184,28 @@ class Attempt:
 
 
 class _Book:
-    """The cohort's durable frames: remembered here, kept in our database."""
+    """The cohort's durable frames, kept with its progress: saved with the stage, at once where writing has begun."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._known: dict[str, Frame] | None = None
 
     def record(self, written: Sequence[Frame]) -> None:
         """Note frames that are on disk."""
-        attempt = self._attempt
-        with attempt.installation.database.begin() as connection:
-            frames.record(connection, attempt.cohort_id, attempt.epoch, written, attempt.installation.clock)
-        self._all().update((frame.name, frame) for frame in written)
+        progress = self._attempt.progress
+        progress.frames.update((frame.name, (frame.size, frame.digest)) for frame in written)
+        if progress.wrote:
+            self._attempt.save_frames()
 
     def list(self, prefix: str) -> list[Frame]:
         """Frames whose name starts so, in order of name."""
-        return [frame for name, frame in sorted(self._all().items()) if name.startswith(prefix)]
+        known = self._attempt.progress.frames
+        return [Frame(name, *known[name]) for name in sorted(known) if name.startswith(prefix)]
 
     def forget(self, prefix: str) -> None:
-        """Leave out frames whose name starts so."""
-        attempt, known = self._attempt, self._all()
-        names = [name for name in known if name.startswith(prefix)]
-        if not names:
-            return
-        with attempt.installation.database.begin() as connection:
-            frames.drop(connection, attempt.cohort_id, prefix)
-        for name in names:
-            attempt.spool.drop(known.pop(name))
-
-    def _all(self) -> dict[str, Frame]:
-        if self._known is None:
-            self._known = {}
-            if self._attempt.epoch > 1:  # a first attempt finds none
-                with self._attempt.installation.database.read() as connection:
-                    stored = frames.list_frames(connection, self._attempt.cohort_id)
-                self._known = {each.name: Frame(*each) for each in stored}
-        return self._known
+        """Leave out frames whose name starts so; nothing may have been written yet."""
+        for frame in self.list(prefix):
+            del self._attempt.progress.frames[frame.name]
+            self._attempt.spool.drop(frame)
 
 
 def begin_attempt(

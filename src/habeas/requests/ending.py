@@ -18,40 +18,43 @@ from habeas.execute.context import Member
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Freezer
 from habeas.execute.receipt import build_receipt
+from habeas.plan.model import Plan
 from habeas.requests.attempt import Attempt, MembersLeft
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
 from habeas.requests.sealing import identity_index
-from habeas.store import cohorts, frames, ledger
+from habeas.store import cohorts, ledger
 from habeas.store import requests as store
 from habeas.store.receipts import Unsigned, append_receipts
-
 
 _STEP_NUMBERS = 100_000  # two steps of one collection keep their chunks apart
 
 
 def keep_ledger(attempt: Attempt) -> None:
-    """Keep what was erased, so that it can be erased again; one transaction a chunk, safe to call again."""
+    """Keep what was erased, so that it can be erased again; a few MB a transaction, safe to call again."""
     progress, installation = attempt.progress, attempt.installation
     if progress.freeze_epoch is None:
         return
     freezer = Freezer(attempt.context, progress.freeze_epoch)
     secret = installation.vault.key(ledger.KEY_PURPOSE)
-    for step in attempt.plan.steps:
-        for chunk in freezer.written(step.index) if step.writes else ():
-            with installation.database.begin() as connection:
-                ledger.append(
-                    connection,
-                    attempt.cohort_id,
-                    step.address,
-                    chunk.number + (step.index * _STEP_NUMBERS if step.because else 0),
-                    chunk.keys,
-                    chunk.digests,
-                    chunk.owners,
-                    chunk.others,
-                    secret=secret,
-                    clock=installation.clock,
-                )
-            reach("ledger.chunk")
+    written = ((step, chunk) for step in attempt.plan.steps if step.writes for chunk in freezer.written(step.index))
+    rows = (
+        ledger.row_of(
+            attempt.cohort_id,
+            step.address,
+            chunk.number + (step.index * _STEP_NUMBERS if step.because else 0),
+            chunk.keys,
+            chunk.digests,
+            chunk.owners,
+            chunk.others,
+            secret=secret,
+            clock=installation.clock,
+        )
+        for step, chunk in written
+    )
+    while some := ledger.take_rows(rows):
+        with installation.database.begin() as connection:
+            ledger.append_rows(connection, some)
+        reach("ledger.chunk")
 
 
 def complete(attempt: Attempt) -> None:
@@ -71,10 +74,13 @@ def complete(attempt: Attempt) -> None:
         rows = [_finished(attempt, row, endings[row["member"]]) for row in attempt.rows]
         if store.finish_members(connection, attempt.cohort_id, rows, now) != len(rows):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
-        if receipts:
-            append_receipts(connection, installation.clock, installation.vault, attempt.cohort_id, receipts)
-        if attempt.progress.freeze_epoch is not None:
-            frames.drop(connection, attempt.cohort_id)
+        vault, seen = installation.vault, installation.heads.seen
+        head = (
+            append_receipts(connection, installation.clock, vault, attempt.cohort_id, receipts, seen)
+            if receipts
+            else None
+        )
+    installation.heads.committed(head)
     reach("end.after")
     attempt.spool.purge()
     reach("end.purged")
@@ -97,7 +103,8 @@ def refuse_members(attempt: Attempt, problems: Mapping[int, Refused]) -> None:
         for member, problem in sorted(problems.items()):
             expected = {"status": Status.IN_PROCESSING, "member": member}
             values = {"reason": Reason.REFUSED, "reason_detail": _detail(problem), "outcome": None}
-            store.move_members(connection, attempt.cohort_id, expected, ended | values)
+            left = store.move_members(connection, attempt.cohort_id, expected, ended | values)
+            cohorts.shrink(connection, attempt.cohort_id, left)
 
 
 def _detail(error: HabeasError) -> dict[str, str]:
@@ -154,8 +161,7 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
     erasure = progress.erasure or ErasureResult()
     kept = erasure.kept_of(member.index)
     if kept or erasure.frozen_of(member.index):
-        excluded = sum(each.reason == "excluded" and each.erased for each in plan.not_searched)
-        kept |= {"excluded": excluded} if excluded else {}
+        kept |= _excluded(plan)
         outcome = Outcome.ERASED_WITH_KEPT if kept else Outcome.ERASED
     else:
         outcome = Outcome.DELIVERED if found or (plan.accesses and plan.not_searched) else Outcome.NOTHING_FOUND
@@ -165,6 +171,12 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
         "package": progress.access.packages.get(member.index) if progress.access else None,
         "not_searched": msgspec.to_builtins(plan.not_searched) or None,
     }
+
+
+def _excluded(plan: Plan) -> dict[str, int]:
+    """Collections that an erasure leaves because they are declared so; their rows are not looked at."""
+    excluded = sum(each.reason == "excluded" and each.erased for each in plan.not_searched)
+    return {"excluded": excluded} if excluded else {}
 
 
 def _finished(attempt: Attempt, row: Mapping[str, Any], ending: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ default objects once. Never starts a thread or a server.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from sqlalchemy.engine import Connection
@@ -23,6 +23,7 @@ from habeas.spool.medium import Medium
 from habeas.spool.place import open_medium
 from habeas.store import plans, switches
 from habeas.store.app_key import check_app_key
+from habeas.store.receipts import LastHead
 from habeas.store.secrets import Vault, open_vault
 from habeas.store.session import Database, default_url
 from habeas.store.wake import Waker
@@ -42,6 +43,7 @@ class Installation:
     planner: Planner
     waker: Waker
     medium: Medium  # where the frames of running cohorts lie
+    heads: LastHead = field(default_factory=LastHead)
 
     @property
     def wake(self) -> Callable[[], None]:

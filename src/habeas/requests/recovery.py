@@ -17,7 +17,7 @@ from habeas.core.log import get_logger
 from habeas.durable.port import DurableEngine
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.installation import Installation
-from habeas.store import cohorts, frames
+from habeas.store import cohorts
 from habeas.store import requests as store
 
 ANSWERS_KEPT = timedelta(hours=24)  # how long an idempotency key is remembered
@@ -77,7 +77,6 @@ class Recovery:
         for cohort_id in over:
             with installation.database.begin() as connection:
                 cohorts.forget_data_key(connection, cohort_id)
-                frames.drop(connection, cohort_id)
         with installation.database.begin() as connection:
             store.drop_answers(connection, now - ANSWERS_KEPT)
         left = installation.medium.cohorts_with_frames()

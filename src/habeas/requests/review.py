@@ -62,6 +62,8 @@ def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reas
         running = row["status"] == Status.IN_PROCESSING
         if row["reason"] == Reason.INCOMPLETE or (running and not _may_leave(connection, row)):
             raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
+        if running:
+            cohorts.shrink(connection, row["cohort_id"], 1)
         values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
         move(connection, row, Status.CANCELED, Stage.DONE, now, **values)
 

@@ -72,10 +72,27 @@ def stages_of(connection: Connection, cohort_ids: Collection[str], *, lock: bool
     return {row.id: row.stage for row in connection.execute(found.with_for_update() if lock else found)}
 
 
-def advance(connection: Connection, cohort_id: str, epoch: int, values: Mapping[str, Any], now: datetime) -> bool:
-    """Write stage, progress or the end, if the epoch still owns the cohort."""
-    mine = (cohort.c.id == cohort_id, cohort.c.epoch == epoch, cohort.c.finished_at.is_(None))
+def advance(
+    connection: Connection,
+    cohort_id: str,
+    epoch: int,
+    values: Mapping[str, Any],
+    now: datetime,
+    *,
+    size: int | None = None,
+) -> bool:
+    """Write stage, progress or the end, if the epoch still owns the cohort; with `size`, only if it has so many
+    members left.
+    """
+    mine = [cohort.c.id == cohort_id, cohort.c.epoch == epoch, cohort.c.finished_at.is_(None)]
+    if size is not None:
+        mine.append(cohort.c.size == size)
     return connection.execute(sa.update(cohort).where(*mine).values(updated_at=now, **values)).rowcount == 1
+
+
+def shrink(connection: Connection, cohort_id: str, left: int) -> None:
+    """So many members left. On the cohort's own row, so that an `advance` that waits for it sees what it finds."""
+    connection.execute(sa.update(cohort).where(cohort.c.id == cohort_id).values(size=cohort.c.size - left))
 
 
 def unfinished(

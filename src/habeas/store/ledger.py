@@ -26,6 +26,8 @@ from habeas.store.session import insert_new
 from habeas.store.tables import ledger
 
 Form = Literal["plain", "hmac"]
+BATCH_ROWS = 50_000
+
 KEY_PURPOSE = "ledger"
 """The vault key under which keys that may be personal are hashed: `vault.key(KEY_PURPOSE)`."""
 
@@ -48,8 +50,11 @@ class LedgerChunk(NamedTuple):
     others: Mapping[int, Sequence[int]]
 
 
-def append(
-    connection: Connection,
+LedgerRow = Mapping[str, object]
+"""A chunk as a row of the table, ready to be put in."""
+
+
+def row_of(
     cohort_id: str,
     address: str,
     number: int,
@@ -60,13 +65,12 @@ def append(
     *,
     secret: bytes,
     clock: Clock = _SYSTEM,
-) -> None:
-    """Keep one frozen chunk: `keys[c][r]` is key column c of row r, `number` the chunk's, unique per address.
-
-    Safe to call again with the same chunk. All digests have one length. `secret` is the vault's ledger key.
+) -> LedgerRow:
+    """One frozen chunk: `keys[c][r]` is key column c of row r, `number` the chunk's, unique per address. All
+    digests have one length. `secret` is the vault's ledger key.
     """
     form, packed = pack_keys(keys, secret)
-    row = {
+    return {
         "cohort_id": cohort_id,
         "address": address,
         "number": number,
@@ -78,7 +82,23 @@ def append(
         "size": len(owners),
         "created_at": clock.now(),
     }
-    insert_new(connection, ledger, [row])
+
+
+def take_rows(rows: Iterator[LedgerRow]) -> list[LedgerRow]:
+    """The next rows of about `BATCH_ROWS` erased rows in all; empty at the end."""
+    taken: list[LedgerRow] = []
+    size = 0
+    for row in rows:
+        taken.append(row)
+        size += int(str(row["size"]))
+        if size >= BATCH_ROWS:
+            break
+    return taken
+
+
+def append_rows(connection: Connection, rows: Sequence[LedgerRow]) -> None:
+    """Keep chunks, in one statement; safe to call again with the same ones."""
+    insert_new(connection, ledger, rows)
 
 
 def chunks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from habeas.core.clock import Clock
 from habeas.store import receipt_format as form
 from habeas.store.chains import take_turn
 from habeas.store.secrets import Vault
-from habeas.store.session import insert_new
+from habeas.store.session import insert_new, new_or_known
 from habeas.store.tables import receipt, receipt_head, setting
 
 _KEY_SETTING = "receipt_key:"
@@ -27,28 +28,74 @@ class Unsigned(NamedTuple):
     body: Mapping[str, object]
 
 
+class HeadSeen(NamedTuple):
+    """A head as the next one needs it: its number, its digest, and the key that signed it."""
+
+    number: int
+    digest: str
+    key_id: str
+
+
+_BEFORE_ALL = HeadSeen(0, form.FIRST, "")
+
+
+class LastHead:
+    """The end of the chain as this process last committed it, so that the next head needn't be looked for. That
+    the next number is free tells whether it still is the end. Safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._seen: HeadSeen | None = None
+
+    @property
+    def seen(self) -> HeadSeen | None:
+        """The newest head that is known to be committed."""
+        return self._seen
+
+    def committed(self, head: HeadSeen | None) -> None:
+        """A transaction that appended this head has committed."""
+        with self._guard:
+            if head is not None and (self._seen is None or head.number > self._seen.number):
+                self._seen = head
+
+
 def append_receipts(
-    connection: Connection, clock: Clock, vault: Vault, cohort_id: str, receipts: Sequence[Unsigned]
-) -> int:
-    """Make the receipts of a cohort one signed head, next in the chain; gives the head's number.
+    connection: Connection,
+    clock: Clock,
+    vault: Vault,
+    cohort_id: str,
+    receipts: Sequence[Unsigned],
+    seen: HeadSeen | None = None,
+) -> HeadSeen | None:
+    """Make the receipts of a cohort one signed head, next in the chain; gives it, None where the cohort had one.
 
     Safe to call again: a cohort that has its head keeps it. Other transactions that append wait until this
-    one ends. Raises BadInput for a body that isn't texts and integers, ValueError without receipts.
+    one ends. `seen` is the end of the chain if it is thought to be known. Raises BadInput for a body that isn't
+    texts and integers, ValueError without receipts.
     """
     bodies = [form.canonical_json(each.body) for each in receipts]
     leaves = [form.leaf_hash(body) for body in bodies]
-    number, is_new = append_head(connection, clock, vault, cohort_id, leaves)
-    if is_new:
-        insert_receipts(connection, clock, cohort_id, number, receipts, bodies, leaves)
-    return number
+    head = append_head(connection, clock, vault, cohort_id, leaves, seen)
+    if head is not None:
+        insert_receipts(connection, clock, cohort_id, head.number, receipts, bodies, leaves)
+    return head
 
 
 def append_head(
-    connection: Connection, clock: Clock, vault: Vault, cohort_id: str, leaves: Sequence[bytes]
-) -> tuple[int, bool]:
-    """Append a head over leaf hashes: its number, and False where the cohort had one already."""
+    connection: Connection,
+    clock: Clock,
+    vault: Vault,
+    cohort_id: str,
+    leaves: Sequence[bytes],
+    seen: HeadSeen | None = None,
+) -> HeadSeen | None:
+    """Append a head over leaf hashes and give it; None where the cohort had one already."""
     take_turn(connection)
-    last = connection.execute(
+    head = seen and _put_head(connection, clock, vault, cohort_id, leaves, seen)
+    if head:
+        return head
+    found = connection.execute(
         sa.select(receipt_head)
         .where(
             (receipt_head.c.cohort_id == cohort_id)
@@ -57,26 +104,37 @@ def append_head(
         .order_by(receipt_head.c.cohort_id != cohort_id)
         .limit(1)
     ).one_or_none()
-    if last is not None and last.cohort_id == cohort_id:
-        return int(last.number), False
+    if found is not None and found.cohort_id == cohort_id:
+        return None
+    end = _BEFORE_ALL
+    if found is not None:
+        end = HeadSeen(found.number, form.head_digest(found.body.encode()), json.loads(found.body)["key_id"])
+    return _put_head(connection, clock, vault, cohort_id, leaves, end)
+
+
+def _put_head(
+    connection: Connection, clock: Clock, vault: Vault, cohort_id: str, leaves: Sequence[bytes], end: HeadSeen
+) -> HeadSeen | None:
+    """Put in the head after `end`; None where its number is taken or the cohort has one."""
     key = vault.signing_key()
     public = key.public_key().public_bytes_raw()
     now = clock.now()
-    number = 1 if last is None else int(last.number) + 1
     head = form.head_body(
-        number=number,
-        previous=form.FIRST if last is None else form.head_digest(last.body.encode()),
+        number=end.number + 1,
+        previous=end.digest,
         root=form.tree_root(leaves),
         size=len(leaves),
         time=now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         key_id=form.key_id_of(public),
     )
-    if last is None or json.loads(last.body)["key_id"] != head["key_id"]:
-        _publish_key(connection, clock, public)
     body = form.canonical_json(head)
-    row = {"number": number, "cohort_id": cohort_id, "body": body.decode(), "created_at": now}
-    connection.execute(sa.insert(receipt_head), row | {"signature": form.sign_head(key, body)})
-    return number, True
+    row = {"number": end.number + 1, "cohort_id": cohort_id, "body": body.decode(), "created_at": now}
+    put = new_or_known(connection, receipt_head).on_conflict_do_nothing().returning(receipt_head.c.number)
+    if connection.execute(put, row | {"signature": form.sign_head(key, body)}).scalar() is None:
+        return None
+    if end.key_id != head["key_id"]:
+        _publish_key(connection, clock, public)
+    return HeadSeen(end.number + 1, form.head_digest(body), str(head["key_id"]))
 
 
 def insert_receipts(

@@ -100,12 +100,6 @@ def members_of(connection: Connection, cohort_id: str) -> list[dict[str, Any]]:
     return [row._asdict() for row in connection.execute(found)]
 
 
-def members_at(connection: Connection, cohort_id: str, status: str) -> set[int]:
-    """Numbers of a cohort's members that have this status."""
-    found = sa.select(request.c.member).where(request.c.cohort_id == cohort_id, request.c.status == status)
-    return set(connection.execute(found).scalars())
-
-
 def find_answer(connection: Connection, client_id: str, key: str) -> dict[str, Any] | None:
     """What was answered under an idempotency key of a client: `body_digest` and `sealed_answer`."""
     found = sa.select(idempotency).where(idempotency.c.client_id == client_id, idempotency.c.key == key)

@@ -299,17 +299,6 @@ cohort = Table(
     Index("ix_cohort_stage", "stage"),
 )
 
-spool_frame = Table(
-    "spool_frame",
-    metadata,
-    Column("cohort_id", String(64), primary_key=True),
-    Column("name", String(200), primary_key=True),
-    Column("epoch", Integer, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
 receipt = Table(
     "receipt",
     metadata,

@@ -29,7 +29,6 @@ def upgrade() -> None:
     _make_receipt()
     _make_receipt_head()
     _make_setting()
-    _make_spool_frame()
     _make_storage()
     _make_dataset()
     _make_provided_identity()
@@ -45,7 +44,6 @@ def downgrade() -> None:
         "provided_identity",
         "dataset",
         "storage",
-        "spool_frame",
         "setting",
         "receipt_head",
         "receipt",
@@ -348,19 +346,6 @@ def _make_setting() -> None:
         sa.Column("value", sa.JSON(), nullable=False),
         sa.Column("updated_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_setting")),
-    )
-
-
-def _make_spool_frame() -> None:
-    op.create_table(
-        "spool_frame",
-        sa.Column("cohort_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.PrimaryKeyConstraint("cohort_id", "name", name=op.f("pk_spool_frame")),
     )
 
 
