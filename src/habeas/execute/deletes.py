@@ -27,17 +27,31 @@ def settle_deletes(context: CohortContext, freezer: Freezer, tallies: dict[int, 
     refused: dict[int, Refused] = {}
     for segment in _segments(context.plan):
         with context.connector(segment.connection).reader(context.plan, segment, context.label) as reader:
-            for index in segment.steps:
-                for chunk in freezer.chunks(index):
-                    if not chunk.held:
-                        reader.load(chunk)
+            _load(freezer, reader, segment)
             reader.hold_back()
-            for index in segment.steps:
-                step = context.plan.steps[index]
-                for member, problem in _part_step(freezer, reader, step, tallies.setdefault(index, Tally())):
-                    refused.setdefault(member, problem)
+            for member, problem in _part(freezer, reader, segment, tallies):
+                refused.setdefault(member, problem)
     if refused:
         raise MembersRefused(refused)
+
+
+def _load(freezer: Freezer, reader: Reader, segment: Segment) -> None:
+    for index in segment.steps:
+        for chunk in _to_delete(freezer, index):
+            reader.load(chunk)
+
+
+def _to_delete(freezer: Freezer, index: int) -> Iterator[FrozenChunk]:
+    """A step's frozen rows that nobody holds, as far as is known."""
+    return (chunk for chunk in freezer.chunks(index) if not chunk.held)
+
+
+def _part(
+    freezer: Freezer, reader: Reader, segment: Segment, tallies: dict[int, Tally]
+) -> Iterator[tuple[int, Refused]]:
+    for index in segment.steps:
+        step = freezer.context.plan.steps[index]
+        yield from _part_step(freezer, reader, step, tallies.setdefault(index, Tally()))
 
 
 def as_masked(step: Step) -> Step:
@@ -47,12 +61,10 @@ def as_masked(step: Step) -> Step:
 
 def untie_rows(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) -> None:
     """Set foreign keys that form a cycle to NULL on rows that are deleted next."""
-    for step in steps:
-        if step.untie:
-            with context.connector(step.connection).writer(context.label, context.fence) as writer:
-                for chunk in freezer.chunks(step.index):
-                    if not chunk.held:
-                        writer.untie(step, chunk)
+    for step in (each for each in steps if each.untie):
+        with context.connector(step.connection).writer(context.label, context.fence) as writer:
+            for chunk in _to_delete(freezer, step.index):
+                writer.untie(step, chunk)
 
 
 def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) -> None:
@@ -60,7 +72,7 @@ def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
 
     def parts() -> Iterator[tuple[Step, FrozenChunk]]:
         for step in steps:
-            yield from ((step, chunk) for chunk in freezer.chunks(step.index) if not chunk.held)
+            yield from ((step, chunk) for chunk in _to_delete(freezer, step.index))
 
     with context.connector(steps[0].connection).writer(context.label, context.fence) as writer:
         writer.delete_together(parts(), context.digest_key)

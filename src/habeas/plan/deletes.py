@@ -19,10 +19,10 @@ from habeas.core.expression import Null
 from habeas.core.schema import ForeignKey, TableName, TableSchema
 from habeas.plan.assemble import column_type
 from habeas.plan.draft import Draft
-from habeas.plan.graph import Node
+from habeas.plan.graph import Incoming, Node
 from habeas.plan.model import Caution, Column, Hold, Link, Mask, OnReferenced, Step
 from habeas.plan.order import Run, components
-from habeas.plan.ownership import Pointers
+from habeas.plan.ownership import Pointed, Pointers
 from habeas.plan.substitutes import NULL
 
 
@@ -40,15 +40,11 @@ def widen_deletes(draft: Draft) -> Draft:
 
 def order_deletes(draft: Draft) -> Draft:
     """Break cycles of foreign keys among steps that delete: nullable ones are untied, deferrable ones deferred."""
-    deletes = [step for step in draft.steps if step.delete]
-    if not deletes:
-        return draft
+    changed = {step.index: step for step in draft.steps if step.delete}
     problems: list[Refused] = []
-    changed: dict[int, Step] = {step.index: step for step in deletes}
-    ties = [tie for step in deletes for tie in _ties(draft, step, deletes)]
-    for group in _cycles([step.index for step in deletes], ties):
-        within = [tie for tie in ties if tie.holder in group and tie.target in group]
-        problems += _let_go(changed, group, within)
+    ties = list(_all_ties(draft))
+    for group in _cycles(list(changed), ties):
+        problems += _let_go(changed, group, _within(ties, group))
     steps = tuple(changed.get(step.index, step) for step in draft.steps)
     return replace(draft, steps=steps, problems=(*draft.problems, *problems))
 
@@ -62,11 +58,11 @@ def earlier_writes(steps: tuple[Step, ...], *, forbidden_only: bool) -> Iterator
     for step in steps:
         if step.writes:
             by_table[step.connection, step.table].append(step)
-    for step in steps:
-        for hold in step.holds if step.delete else ():
-            for other in by_table.get((step.connection, hold.table), ()):
-                if other.index != step.index and not _is_free(other, step, hold, forbidden_only):
-                    yield other.index, step.index
+    held = ((step, hold) for step in steps if step.delete for hold in step.holds)
+    for step, hold in held:
+        others = by_table.get((step.connection, hold.table), ())
+        free = (other for other in others if other.index != step.index)
+        yield from ((other.index, step.index) for other in free if not _is_free(other, step, hold, forbidden_only))
 
 
 def _is_free(holder: Step, target: Step, hold: Hold, forbidden_only: bool) -> bool:
@@ -86,33 +82,41 @@ def _table_of(draft: Draft, connection: str, table: TableName) -> TableSchema | 
 
 
 def _holds(draft: Draft, connection: str, table: TableName) -> tuple[Hold, ...]:
-    """Who may hold rows of a table, described or not; foreign keys first."""
+    """Who may hold rows of a table, described or not: foreign keys, and references that aren't."""
+    found = [_by_key(incoming) for incoming in draft.graph.incoming.get((connection, table), ())]
+    known = {_pairs(hold) for hold in found}
+    found += (hold for hold in _by_reference(draft, connection, table) if _pairs(hold) not in known)
+    return tuple(sorted(found, key=lambda each: (str(each.table), _names(each), each.target_columns)))
+
+
+def _by_key(incoming: Incoming) -> Hold:
+    live = {column.name: column for column in incoming.holder.columns}
+    columns = tuple(Column(name, live[name].type, live[name].nullable) for name in incoming.key.columns)
+    return Hold(incoming.holder.table, columns, incoming.key.target_columns, incoming.key.on_delete)
+
+
+def _by_reference(draft: Draft, connection: str, table: TableName) -> Iterator[Hold]:
+    """Declared references of the same store, on plain columns."""
     pointers = draft.pointers or Pointers(draft.graph)
-    found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Hold] = {}
-    for incoming in draft.graph.incoming.get((connection, table), ()):
-        live = {column.name: column for column in incoming.holder.columns}
-        columns = tuple(Column(name, live[name].type, live[name].nullable) for name in incoming.key.columns)
-        hold = Hold(incoming.holder.table, columns, incoming.key.target_columns, incoming.key.on_delete)
-        found[str(hold.table), incoming.key.columns, incoming.key.target_columns] = hold
-    keys = {(table, frozenset(zip(here, there, strict=True))) for table, here, there in found}
     for address in draft.graph.step_of(connection, table):
         for pointed in pointers.at(address):
             holder = draft.graph.nodes.get(pointed.collection) if pointed.collection else None
-            pairs = frozenset(zip(pointed.columns, pointed.target_columns, strict=True))
-            near = holder is not None and holder.bound.connection == connection
-            if near and holder is not None and (str(pointed.table), pairs) not in keys and _is_flat(holder, pointed):
+            if holder is not None and holder.bound.connection == connection and _is_flat(holder, pointed):
                 columns = tuple(_column(holder, name) for name in pointed.columns)
-                hold = Hold(pointed.table, columns, pointed.target_columns)
-                found[str(pointed.table), pointed.columns, pointed.target_columns] = hold
-    return tuple(found[key] for key in sorted(found))
+                yield Hold(pointed.table, columns, pointed.target_columns)
 
 
-def _is_flat(holder: Node, pointed: object) -> bool:
-    columns: tuple[str, ...] = getattr(pointed, "columns", ())
-    targets: tuple[str, ...] = getattr(pointed, "target_columns", ())
-    return not any("." in name for name in (*columns, *targets)) and all(
-        holder.table is None or name in holder.live for name in columns
-    )
+def _names(hold: Hold) -> tuple[str, ...]:
+    return tuple(column.name for column in hold.columns)
+
+
+def _pairs(hold: Hold) -> tuple[TableName, frozenset[tuple[str, str]]]:
+    return hold.table, frozenset(zip(_names(hold), hold.target_columns, strict=True))
+
+
+def _is_flat(holder: Node, pointed: Pointed) -> bool:
+    inside = any("." in name for name in (*pointed.columns, *pointed.target_columns))
+    return not inside and (holder.table is None or all(name in holder.live for name in pointed.columns))
 
 
 def _column(node: Node, name: str) -> Column:
@@ -316,14 +320,26 @@ class _Tie:
     key: ForeignKey
 
 
-def _ties(draft: Draft, step: Step, deletes: list[Step]) -> Iterator[_Tie]:
-    for hold in step.holds:
-        names = tuple(column.name for column in hold.columns)
-        table = _table_of(draft, step.connection, hold.table) if hold.forbids else None
-        for key in table.foreign_keys if table else ():
-            if key.columns == names and key.table == step.table:
-                holders = (each for each in deletes if (each.connection, each.table) == (step.connection, hold.table))
-                yield from (_Tie(each.index, step.index, hold, key) for each in holders)
+def _all_ties(draft: Draft) -> Iterator[_Tie]:
+    for step in draft.steps:
+        for hold in step.holds if step.delete else ():
+            yield from _ties(draft, step, hold) if hold.forbids else ()
+
+
+def _ties(draft: Draft, step: Step, hold: Hold) -> Iterator[_Tie]:
+    table = _table_of(draft, step.connection, hold.table)
+    keys = [key for key in table.foreign_keys if _is_key_of(key, hold, step)] if table else []
+    at = (step.connection, hold.table)
+    holders = [each.index for each in draft.steps if each.delete and (each.connection, each.table) == at]
+    yield from (_Tie(index, step.index, hold, key) for key in keys for index in holders)
+
+
+def _is_key_of(key: ForeignKey, hold: Hold, step: Step) -> bool:
+    return key.columns == _names(hold) and key.table == step.table
+
+
+def _within(ties: list[_Tie], group: frozenset[int]) -> list[_Tie]:
+    return [tie for tie in ties if tie.holder in group and tie.target in group]
 
 
 def _cycles(nodes: list[int], ties: list[_Tie]) -> list[frozenset[int]]:
@@ -339,22 +355,22 @@ def _cycles(nodes: list[int], ties: list[_Tie]) -> list[frozenset[int]]:
 
 
 def _let_go(steps: dict[int, Step], group: frozenset[int], ties: list[_Tie]) -> Iterator[Refused]:
-    stiff = []
-    for tie in ties:
-        if all(column.nullable for column in tie.hold.columns):
-            holder = steps[tie.holder]
-            names = (column.name for column in tie.hold.columns)
-            untie = tuple(dict.fromkeys((*holder.untie, *names)))
-            steps[tie.holder] = msgspec.structs.replace(holder, untie=untie)
-        else:
-            stiff.append(tie)
+    """Untie what is nullable; what still forms a cycle is deferred, or refused."""
+    loose = [tie for tie in ties if all(column.nullable for column in tie.hold.columns)]
+    for tie in loose:
+        holder = steps[tie.holder]
+        untie = tuple(dict.fromkeys((*holder.untie, *_names(tie.hold))))
+        steps[tie.holder] = msgspec.structs.replace(holder, untie=untie)
+    stiff = [tie for tie in ties if tie not in loose]
     for left in _cycles(sorted(group), stiff):
-        rest = [tie for tie in stiff if tie.holder in left and tie.target in left]
-        if all(tie.key.deferrable for tie in rest):
-            for index in left:
-                steps[index] = msgspec.structs.replace(steps[index], together=min(left))
-        elif len(left) > 1 or any(tie.key.on_delete == "RESTRICT" for tie in rest):
-            yield _refuse_cycle(steps, left)
+        yield from _defer(steps, left, _within(stiff, left))
+
+
+def _defer(steps: dict[int, Step], group: frozenset[int], ties: list[_Tie]) -> Iterator[Refused]:
+    if all(tie.key.deferrable for tie in ties):
+        steps.update({index: msgspec.structs.replace(steps[index], together=min(group)) for index in group})
+    elif len(group) > 1 or any(tie.key.on_delete == "RESTRICT" for tie in ties):
+        yield _refuse_cycle(steps, group)
 
 
 def _refuse_cycle(steps: dict[int, Step], group: frozenset[int]) -> Refused:

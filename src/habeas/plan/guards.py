@@ -12,7 +12,7 @@ from dataclasses import replace
 import msgspec
 
 from habeas.plan.draft import Draft
-from habeas.plan.model import Guard, Link, Step
+from habeas.plan.model import Guard, Link, Pointing, Step
 
 
 def guard_writes(draft: Draft) -> Draft:
@@ -40,12 +40,18 @@ def _tests(steps: tuple[Step, ...], step: Step, link: Link) -> Iterator[Guard]:
         people = steps[rival.people]
         if people.connection == step.connection and _alike(people, rival.people_columns, step, rival.columns):
             yield Guard(people.table, rival.people_columns, rival.columns, rival.people)
-    for pointing in step.pointings if link.points == "to_target" else ():
-        if pointing.far or pointing.typed:
-            continue
-        holder = None if pointing.step is None else steps[pointing.step]
-        if holder is None or (holder.key and _alike(holder, pointing.columns, step, pointing.target_columns)):
-            yield Guard(pointing.table, pointing.columns, pointing.target_columns, pointing.step)
+    if link.points == "to_target":
+        near = (each for each in step.pointings if not (each.far or each.typed))
+        yield from (_pointed(each) for each in near if _is_known(steps, step, each))
+
+
+def _pointed(pointing: Pointing) -> Guard:
+    return Guard(pointing.table, pointing.columns, pointing.target_columns, pointing.step)
+
+
+def _is_known(steps: tuple[Step, ...], step: Step, pointing: Pointing) -> bool:
+    holder = None if pointing.step is None else steps[pointing.step]
+    return holder is None or _alike(holder, pointing.columns, step, pointing.target_columns)
 
 
 def _alike(holder: Step, columns: tuple[str, ...], step: Step, targets: tuple[str, ...]) -> bool:
