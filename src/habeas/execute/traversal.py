@@ -101,17 +101,7 @@ class Traversal:
             self._begin(segment)
         connector = self._connector(segment.connection)
         with at(plan.steps[segment.steps[0]]), connector.reader(plan, segment, self._label) as reader:
-            for index in segment.steps:
-                step = plan.steps[index]
-                if step.seeds and self._seeds:
-                    reader.seed(step, self._seeds)
-                for chunk in self._loads(index) if self._loads else ():
-                    reader.load(chunk)
-            for link in plan.imports(segment):
-                reader.land(link, self._exchange.arrivals(_by_link(link)))
-            for index, columns in plan.asked(segment):
-                arrived = self._exchange.arrivals(_by_step(index, columns))
-                reader.recognise(plan.steps[index], columns, ((each.member, each.values) for each in arrived))
+            self._feed(segment, reader)
             reader.traverse()
             changed = [self._exchange.depart(_by_link(link), reader.departures(link)) for link in plan.exports(segment)]
             changed += [
@@ -122,6 +112,21 @@ class Traversal:
             if visit is not None:
                 visit(segment, reader)
         return any(changed)
+
+    def _feed(self, segment: Segment, reader: Reader) -> None:
+        """What the segment starts from: identities, frozen rows, and values of other segments."""
+        plan = self._plan
+        for index in segment.steps:
+            step = plan.steps[index]
+            if step.seeds and self._seeds:
+                reader.seed(step, self._seeds)
+            for chunk in self._loads(index) if self._loads else ():
+                reader.load(chunk)
+        for link in plan.imports(segment):
+            reader.land(link, self._exchange.arrivals(_by_link(link)))
+        for index, columns in plan.asked(segment):
+            arrived = self._exchange.arrivals(_by_step(index, columns))
+            reader.recognise(plan.steps[index], columns, ((each.member, each.values) for each in arrived))
 
 
 def _by_link(link: Link) -> str:
