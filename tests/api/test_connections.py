@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from habeas.requests.secrets import open_secrets
 from habeas.store.connections import find_connection
 
-from .conftest import Api
+from .conftest import Api, open_api
 
 
 def make(api: Api, key: str, kind: str = "sqlite", **more: Any) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def test_secrets_replace_each_other_and_are_sealed(shared_api: Api, shop: Path) 
         ("postgres", {"host": "db.example.com", "password": "env:NO_SUCH_VARIABLE_IS_SET"}, "secrets.password"),
         ("postgres", {"host": "db.example.com", "password": "env:HABEAS_APP_ENCRYPTION_KEY"}, "own settings"),
         ("postgres", {"host": "db.example.com", "password": "file:relative/secret"}, "absolute path"),
-        ("postgres", {"host": "db.example.com", "password": "file:/no/such/secret-file"}, "can't be read"),
+        ("postgres", {"host": "db.example.com", "password": "file:/run/secrets/no-such-secret-file"}, "can't be read"),
     ],
 )
 def test_secrets_that_are_refused(shared_api: Api, kind: str, secrets: dict[str, str], said: str) -> None:
@@ -101,31 +102,55 @@ def test_secrets_that_are_refused(shared_api: Api, kind: str, secrets: dict[str,
             assert value not in answer.text
 
 
+@pytest.fixture
+def reading_api(tmp_path: Path) -> Iterator[Api]:
+    """An application whose secrets may be files below `tmp_path / "secrets"`."""
+    (tmp_path / "secrets").mkdir()
+    yield from open_api(tmp_path / "data", secrets_dir=(tmp_path / "secrets",))
+
+
 def test_secrets_may_be_references(
-    shared_api: Api, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading_api: Api, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP_DATABASE", str(shop))
-    (tmp_path / "secret").write_text(f"sqlite:///{shop}\n")
-    make(shared_api, "by_reference")
-    for secrets in ({"path": "env:SHOP_DATABASE"}, {"url": f"file:{tmp_path / 'secret'}"}):
-        assert shared_api.ok("PUT", "/connection/by_reference/secret", json=secrets)["test_status"] == "succeeded"
-        with shared_api.installation.database.read() as connection:
+    (tmp_path / "secrets" / "shop").write_text(f"sqlite:///{shop}\n")
+    make(reading_api, "by_reference")
+    for secrets in ({"path": "env:SHOP_DATABASE"}, {"url": f"file:{tmp_path / 'secrets' / 'shop'}"}):
+        assert reading_api.ok("PUT", "/connection/by_reference/secret", json=secrets)["test_status"] == "succeeded"
+        with reading_api.installation.database.read() as connection:
             row = find_connection(connection, "by_reference")
         assert row is not None
-        assert open_secrets(shared_api.installation.vault, row) == secrets
-        assert shared_api.installation.sources.connector("by_reference").check().ok
+        assert open_secrets(reading_api.installation.vault, row) == secrets
+        assert reading_api.installation.sources.connector("by_reference").check().ok
 
 
-def test_files_of_the_data_directory_are_no_references(shared_api: Api, tmp_path: Path) -> None:
-    data_dir = shared_api.installation.settings.data_dir
-    make(shared_api, "curious", "postgres")
-    link = tmp_path / "link"
-    link.symlink_to(data_dir / "app.key")
-    for path in (data_dir / "app.key", link, Path(f"{data_dir}/../{data_dir.name}/app.key")):
-        secrets = {"host": "db.example.com", "password": f"file:{path}"}
-        answer = shared_api.call("PUT", "/connection/curious/secret", json=secrets)
+def test_only_files_for_secrets_are_references(reading_api: Api, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    outside = tmp_path / "secrets-not" / "habeas.toml"
+    outside.parent.mkdir()
+    outside.write_text("hush\n")
+    (secrets / "link").symlink_to(outside)
+    (secrets / "folder").symlink_to(outside.parent)
+    make(reading_api, "curious", "postgres")
+    paths = [outside, secrets / "link", secrets / "folder" / outside.name, f"{secrets}/../secrets-not/habeas.toml"]
+    for path in (*paths, "/no/such/file", "/proc/self/environ", "/proc/self/cmdline", "/proc/self/root/proc/1/environ"):
+        answer = reading_api.call("PUT", "/connection/curious/secret", json={"host": "h", "password": f"file:{path}"})
         assert answer.status_code == 422
-        assert "data directory" in str(answer.json()["detail"])
+        assert "HABEAS_SECRETS_DIR" in str(answer.json()["detail"])
+        assert "hush" not in answer.text
+
+
+def test_files_of_the_data_directory_are_no_references(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    for api in open_api(data_dir, secrets_dir=(tmp_path,)):
+        make(api, "curious", "postgres")
+        link = tmp_path / "link"
+        link.symlink_to(data_dir / "app.key")
+        for path in (data_dir / "app.key", link, Path(f"{data_dir}/../{data_dir.name}/app.key")):
+            secrets = {"host": "db.example.com", "password": f"file:{path}"}
+            answer = api.call("PUT", "/connection/curious/secret", json=secrets)
+            assert answer.status_code == 422
+            assert "data directory" in str(answer.json()["detail"])
 
 
 def test_our_own_database_is_refused(shared_api: Api, tmp_path: Path) -> None:

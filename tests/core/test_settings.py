@@ -69,6 +69,29 @@ def test_networks_are_separated_by_commas(given: str, monkeypatch: pytest.Monkey
     assert load_settings().egress_allow == ("10.0.0.0/8", "192.0.2.7/32")
 
 
+@pytest.mark.parametrize("given", ["/run/secrets,/etc/other", " /run/secrets , /etc/other,"])
+def test_directories_for_secrets_are_separated_by_commas(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().secrets_dir == (Path("/run/secrets"),)
+    monkeypatch.setenv("HABEAS_SECRETS_DIR", given)
+    assert load_settings().secrets_dir == (Path("/run/secrets"), Path("/etc/other"))
+
+
+@pytest.mark.parametrize("given", ["relative", "/", "/run/secrets,~"])
+def test_what_is_no_directory_for_secrets(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HABEAS_SECRETS_DIR", given)
+    with pytest.raises(BadInput, match="HABEAS_SECRETS_DIR: give absolute directories"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("given", "near"), [("UK", "GB"), ("USA", "US"), ("XX", ""), ("1", ""), ("DEU", "DE")])
+def test_a_region_that_does_not_exist_is_refused_with_the_nearest(
+    given: str, near: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HABEAS_PHONE_REGION", given)
+    with pytest.raises(BadInput, match=f"HABEAS_PHONE_REGION: .*{f'did you mean {near}' if near else ''}"):
+        load_settings()
+
+
 def test_a_missing_named_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         load_settings(tmp_path / "none.toml")

@@ -50,7 +50,8 @@ class Settings(BaseSettings):
     oauth_root_client_secret: str | None = Field(default=None, repr=False)
     app_encryption_key: str | None = Field(default=None, repr=False)
     oauth_access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
-    phone_region: str = Field(default="US", pattern="^[A-Z]{2}$")
+    phone_region: str = "US"
+    secrets_dir: Annotated[tuple[Path, ...], NoDecode] = (Path("/run/secrets"),)
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     spool_url: str | None = Field(default=None, repr=False)
     spool_retention_days: int = Field(default=30, ge=0, le=3650)
@@ -67,6 +68,29 @@ class Settings(BaseSettings):
     @classmethod
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("phone_region")
+    @classmethod
+    def _known_region(cls, value: str) -> str:
+        if value == "US":  # the default, without loading the tables
+            return value
+        from phonenumbers import SUPPORTED_REGIONS
+
+        if value not in SUPPORTED_REGIONS:
+            near = "; did you mean GB?" if value == "UK" else _nearest(value, SUPPORTED_REGIONS)
+            raise ValueError(f"give a region of ISO 3166 as two letters{near}")
+        return value
+
+    @field_validator("secrets_dir", mode="before")
+    @classmethod
+    def _directories(cls, value: object) -> tuple[Path, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ValueError("give absolute directories, separated by commas")
+        found = tuple(Path(str(part).strip()) for part in parts if str(part).strip())
+        if any(not each.is_absolute() or each == Path(each.anchor) for each in found):
+            raise ValueError("give absolute directories, separated by commas, and never the root of all")
+        return found
 
     @field_validator("egress_allow", mode="before")
     @classmethod

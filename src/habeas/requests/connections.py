@@ -115,7 +115,7 @@ def set_secrets(means: Means, actor: Actor, key: str, given: Mapping[str, Any], 
     with means.database.read() as connection:
         row = _found(connection, key)
     kind = connector_class(row.connection_type)
-    checked = checked_secrets(kind, given, means.settings.data_dir)
+    checked = checked_secrets(kind, given, means.settings)
     _refuse_own(means, kind, checked)
     with means.database.begin() as connection:
         row = _found(connection, key)
@@ -143,7 +143,7 @@ def try_connection(means: Means, key: str) -> dict[str, Any]:
 
 def _check(means: Means, row: store.ConnectionRow) -> CheckResult:
     try:
-        connector = connector_of(means.vault, means.settings.data_dir, row)
+        connector = connector_of(means.vault, means.settings, row)
     except BadInput as problem:
         return CheckResult(ok=False, code="secrets", message=str(problem))
     try:

@@ -91,7 +91,7 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
     except BaseException:
         database.close()
         raise
-    sources = Sources(database, vault, settings.data_dir)
+    sources = Sources(database, vault, settings)
     planner = Planner(database, vault, sources, settings.phone_region)
     return Installation(settings, database, vault, time, sources, planner, Waker(database, settings.data_dir), medium)
 

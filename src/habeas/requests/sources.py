@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 from habeas.connectors.base import Connector
 from habeas.core.errors import HabeasError, NotFound
 from habeas.core.schema import StoreSchema
+from habeas.core.settings import Settings
 from habeas.requests.secrets import connector_of
 from habeas.store import connections as store
 from habeas.store.secrets import Vault
@@ -42,10 +42,10 @@ class _Read(NamedTuple):
 class Sources:
     """Safe to share between threads. Whoever gets a connector doesn't close it."""
 
-    def __init__(self, database: Database, vault: Vault, data_dir: Path) -> None:
+    def __init__(self, database: Database, vault: Vault, settings: Settings) -> None:
         self._database = database
         self._vault = vault
-        self._data_dir = data_dir
+        self._settings = settings
         self._guard = threading.Lock()
         self._built: dict[str, _Built] = {}
         self._schemas: dict[SchemaKey, _Read] = {}
@@ -132,7 +132,7 @@ class Sources:
             row = store.find_connection(connection, connection_key)
         if row is None:
             raise NotFound(f"no connection has the key {connection_key}", where="connection")
-        made = _Built(f"{row.id}#{row.version}", connector_of(self._vault, self._data_dir, row))
+        made = _Built(f"{row.id}#{row.version}", connector_of(self._vault, self._settings, row))
         with self._guard:
             present = self._built.setdefault(connection_key, made)
         if present is not made:

@@ -98,7 +98,7 @@ def delete_connection(connection_key: str, here: Here, actor: Annotated[Actor, n
 def put_connection_secrets(
     connection_key: str, secrets: Annotated[dict[str, Any], Body()], here: Here, actor: Write, verify: bool = True
 ) -> dict[str, Any]:
-    """Replace all secrets of a connection: `url` or its parts; a value may be `env:NAME` or `file:PATH`."""
+    """Replace all secrets of a connection: `url` or its parts; a value may be `env:NAME`, or `file:PATH` below HABEAS_SECRETS_DIR."""
     return connections.set_secrets(here, actor, connection_key, secrets, verify=verify)
 
 
