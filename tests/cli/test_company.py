@@ -12,6 +12,7 @@ import pytest
 from cli.conftest import ENVIRONMENT, Habeas, Said
 from cli.serving import Server
 from habeas.cli.demo_data import EMAIL, HERS, PHONE, dump, write_company
+from habeas.store.receipt_format import keys_document
 
 IDENTITY = ("--identity", f"email={EMAIL}", "--identity", f"phone_number={PHONE}")
 
@@ -99,7 +100,8 @@ def test_a_receipt_verifies_offline_and_a_changed_one_does_not(quick: Habeas, co
     ended = _ok(quick("request", "submit", "demo_access", *IDENTITY, "--wait", "--json")).json
     receipt = tmp_path / "receipt.json"
     _ok(quick("receipt", "show", ended["id"], "-o", receipt))
-    assert _ok(quick("receipt", "verify", receipt, "--json")).json["genuine"]
+    told = _ok(quick("receipt", "verify", receipt, "--json")).json  # the data directory knows the key
+    assert (told["genuine"], told["signer"]) == (True, "known")
     document = json.loads(receipt.read_text())
     document["receipt"]["policy"] = "another"
     receipt.write_text(json.dumps(document))
@@ -107,6 +109,26 @@ def test_a_receipt_verifies_offline_and_a_changed_one_does_not(quick: Habeas, co
     assert (said.code, said.out.partition(":")[0]) == (1, "NOT GENUINE")
     receipt.write_text("{")
     assert quick("receipt", "verify", receipt).code == 1
+
+
+def test_a_receipt_is_genuine_only_by_a_key_that_is_known(quick: Habeas, company: Path, tmp_path: Path) -> None:
+    """A forger signs with a key of his own: nothing is changed since, and nothing is proven."""
+    _ok(quick("apply", company / "company.yml"))
+    ended = _ok(quick("request", "submit", "demo_access", *IDENTITY, "--wait", "--json")).json
+    forged, empty, keys = tmp_path / "receipt.json", tmp_path / "none", tmp_path / "keys.json"
+    _ok(quick("receipt", "show", ended["id"], "-o", forged))
+    said = quick("receipt", "verify", forged, "--data-dir", empty)
+    assert said.code == 1
+    assert "signer isn't known" in said.out
+    assert "enuine" not in said.out
+    told = quick("receipt", "verify", forged, "--data-dir", empty, "--json").json
+    assert (told["genuine"], told["signer"]) == (None, "unknown")
+    assert not empty.exists()
+    document = json.loads(forged.read_text())
+    keys.write_text(json.dumps(keys_document({document["head"]["key_id"]: bytes.fromhex(document["public_key"])})))
+    assert _ok(quick("receipt", "verify", forged, "--keys", keys, "--data-dir", empty, "--json")).json["genuine"]
+    keys.write_text('{"keys": []}')
+    assert quick("receipt", "verify", forged, "--keys", keys).code == 1
 
 
 def test_dataset_draft_is_a_dataset_and_check_names_file_line_and_field(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from habeas.cli.options import Place, placed
+from habeas.cli.options import ConfigFile, DataDir, Place, placed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,20 +62,36 @@ def verify(
         Path | None,
         typer.Option(help="The installation's public keys: what it serves at /.well-known/habeas-receipt-keys.json."),
     ] = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Check a receipt's signature and its place in the chain's head, offline. Exit code 1 if it is not genuine."""
+    """Check a receipt's signature and its place in the chain's head, offline.
+
+    The signer is known by --keys, else by the key files of the data directory. Exit code 1 unless it is genuine:
+    unchanged, and signed by a known key.
+    """
+    from habeas.cli.client import settings_of
     from habeas.cli.declaration import read_file
     from habeas.cli.output import Exit, answer, stop
+    from habeas.store.secrets import public_keys_in
 
-    told = verdict(read_file(file), read_file(keys) if keys is not None else None)
+    text = read_file(file)
+    if keys is not None:
+        told = verdict(text, read_file(keys))
+    else:
+        told = verdict(text, None, own=public_keys_in(settings_of(Place(data_dir=data_dir, config=config)).data_dir))
     answer(as_json, told, lambda out: _show_verdict(out, told))
     if not told["genuine"]:
         stop(Exit.PROBLEM)
 
 
-def verdict(receipt: str, keys: str | None) -> dict[str, Any]:
-    """Whether the text of a receipt is genuine, against the text of a keys file or else the key it carries."""
+def verdict(receipt: str, keys: str | None, *, own: Mapping[str, bytes] | None = None) -> dict[str, Any]:
+    """Whether the text of a receipt is genuine, by the text of a keys file or else by `own` keys (raw, by id).
+
+    `genuine`: True if signed by one of these, False if changed or refused, None if unchanged since it was signed by
+    the key that it carries itself, which anybody can make: `signer` is then unknown.
+    """
     from habeas.core.errors import BadInput
     from habeas.store.receipt_format import (
         embedded_keys,
@@ -84,22 +101,27 @@ def verdict(receipt: str, keys: str | None) -> dict[str, Any]:
     )
 
     try:
-        known = read_keys_document(json.loads(keys)) if keys is not None else None
+        given = read_keys_document(json.loads(keys)) if keys is not None else None
     except ValueError:
         raise BadInput("is not JSON", where="--keys") from None
+    trusted = own or {} if given is None else given
     try:
         document = read_receipt_document(receipt)
-        found = verify_receipt_document(document, known if known is not None else embedded_keys(document))
+        found = verify_receipt_document(document, trusted if given is not None else {**embedded_keys(document), **trusted})
     except BadInput as problem:
-        return {"genuine": False, "problem": str(problem), "trusted_key": known is not None}
-    told = {"genuine": True, "head": found.head, "key_id": found.key_id, "time": found.time}
-    return told | {"trusted_key": known is not None}
+        return {"genuine": False, "signer": "unknown", "problem": str(problem)}
+    known = found.key_id in trusted
+    told = {"genuine": True if known else None, "signer": "known" if known else "unknown"}
+    return told | {"head": found.head, "key_id": found.key_id, "time": found.time}
 
 
 def _show_verdict(out: Console, told: dict[str, Any]) -> None:
-    if not told["genuine"]:
+    if told["genuine"] is False:
         out.print(f"NOT GENUINE: {told['problem']}", markup=False)
         return
-    out.print(f"Genuine: signed by key {told['key_id']}, in head {told['head']} of {told['time']}.", markup=False)
-    if not told["trusted_key"]:
-        out.print("The key came with the receipt; give --keys to be sure whose it is.", markup=False)
+    place = f"signed by key {told['key_id']}, in head {told['head']} of {told['time']}."
+    if told["genuine"]:
+        out.print(f"Genuine: {place}", markup=False)
+        return
+    out.print(f"Unchanged since it was {place}", markup=False)
+    out.print("The signer isn't known: anybody can sign with a key of their own. Compare with --keys.", markup=False)

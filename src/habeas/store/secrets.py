@@ -71,6 +71,15 @@ def open_vault(settings: VaultSettings) -> Vault:
     return Vault(keys, settings.data_dir / "keys")
 
 
+def public_keys_in(data_dir: Path) -> dict[str, bytes]:
+    """The raw public keys by id that lie in a data directory, as `Vault.public_keys`; empty where it has none.
+
+    Makes nothing and needs no app key.
+    """
+    keys_dir = data_dir / "keys"
+    return Vault((), keys_dir).public_keys() if (keys_dir / SIGNING_KEY_FILE).exists() else {}
+
+
 class Vault:
     """Seals, keys and signs for one installation; made by `open_vault`. Safe to share between threads."""
 
