@@ -126,6 +126,8 @@ class Builder:
                 column.unique = True
             if kind == "int" and self.chance(0.2, "check"):
                 column.check = "> -1"
+            if kind in ("text", "varchar") and self.chance(0.06, "check of a text"):
+                column.check = self.rng.choice(("<> 'MASKED'", "<> ''", "LIKE 'c%'"))
             if column.category and self.chance(0.04, "preserve"):
                 column.preserve = True
             table.columns.append(column)

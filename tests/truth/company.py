@@ -96,6 +96,7 @@ class Company(msgspec.Struct):
     rules: list[Rule]
     phases: list[list[dict[str, Any]]]
     combined: bool = False
+    again: bool = False  # everybody asks again in the end, when what found them may be gone
     shapes: list[str] = []
 
     def table(self, key: str) -> Table:

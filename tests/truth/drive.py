@@ -86,11 +86,15 @@ class Habeas:
             self._describe(company, stores)
             outcomes = []
             everybody = [each for phase in company.phases for each in phase]
+            again = ("access", self._policy(company, "access"))
             if not company.combined:
-                outcomes.append(self._cohort("access", self._policy(company, "access"), everybody, stores))
+                outcomes.append(self._cohort(*again, everybody, stores))
             erasure = self._policy(company, "both" if company.combined else "erasure")
             for phase in company.phases:
                 outcomes.append(self._cohort("both" if company.combined else "erasure", erasure, phase, stores))
+            if company.again:
+                outcomes.append(self._cohort(*again, everybody, stores))
+                outcomes.append(self._cohort("both" if company.combined else "erasure", erasure, everybody, stores))
             return outcomes
         finally:
             for key in keys:

@@ -341,9 +341,9 @@ class _Generator(Builder):
         phases = [[self.identities(each, kinds) for each in part] for part in (subjects[:cut], subjects[cut:]) if part]
         if len(phases) > 1:
             self.shapes.add("one cohort after another")
-        combined = self.chance(0.2, "access and erasure in one policy")
+        combined, again = self.chance(0.2, "access and erasure in one policy"), self.chance(0.3, "asked again")
         return Company(
-            self.seed, self.stores, self.tables, self.refs, access, rules, phases, combined, sorted(self.shapes)
+            self.seed, self.stores, self.tables, self.refs, access, rules, phases, combined, again, sorted(self.shapes)
         )
 
     def strategy(self) -> tuple[str, dict[str, Any]]:

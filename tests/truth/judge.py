@@ -36,6 +36,9 @@ KEPT = {SHARED: "shared_row", SHARED_ROW: "shared_row", CONTEXT: "context", PERS
 NAMES = {OWN: "own", SHARED: "shared", SHARED_ROW: "shared_row", CONTEXT: "context", PERSON: "person"}
 
 
+SEEN_IN_ROWS = ("unmaskable", "referenced")  # refusals that only the rows tell, before the first write
+
+
 class Finding(NamedTuple):
     """Something that isn't as it should be."""
 
@@ -74,7 +77,11 @@ class _Examiner:
         self.world = World(company, outcome.before)
         self.members = members
         self.alone = Judgement(self.structure, self.world, members, together=False, lineage="graph")
-        self.joint = Judgement(self.structure, self.world, members, together=True, lineage="graph")
+        # Who was refused when the rows were looked at has left the cohort: the others are judged without them.
+        left = [each.item["reason"] == "refused" and each.preview is not None for each in outcome.answers]
+        self.staying = [number for number, gone in enumerate(left) if not gone] or list(range(len(members)))
+        stayed = [members[number] for number in self.staying]
+        self.joint = Judgement(self.structure, self.world, stayed, together=True, lineage="graph")
         self.held = self.joint.held_rows({each.id for each in company.tables if self.targets(each)})
 
     def say(self, kind: str, text: str) -> None:
@@ -82,7 +89,7 @@ class _Examiner:
 
     def findings(self) -> list[Finding]:
         answers = self.outcome.answers
-        statuses = {each.item["status"] for each in answers}
+        statuses = {answers[number].item["status"] for number in self.staying}
         if len(statuses) > 1:
             self.say("status", f"members of one cohort ended differently: {sorted(statuses)}")
         for member, answer in enumerate(answers):
@@ -90,9 +97,9 @@ class _Examiner:
             if answer.item["status"] == "complete" and self.outcome.action != "erasure":
                 self.check_package(member, answer)
             if answer.item["status"] == "complete" and self.outcome.action != "access":
-                self.check_counts(member, answer)
+                self.check_counts(self.staying.index(member), answer)
         self.check_preview()
-        self.check_stores(all(each.item["status"] == "complete" for each in answers))
+        self.check_stores(all(answers[number].item["status"] == "complete" for number in self.staying))
         return self.found
 
     # ---- status
@@ -118,7 +125,7 @@ class _Examiner:
             case "error", "refused":
                 if not self.may_refuse(code):
                     self.say("refusal", f"refused without cause: {code} at {detail}")
-                if answer.preview is not None:
+                if answer.preview is not None and code not in SEEN_IN_ROWS:
                     self.say("status", f"refused ({code}) although the preview was not")
             case "error", "incomplete" if self.has_checked_target():
                 pass  # a CHECK refused the mask, as the preview warned
@@ -159,9 +166,8 @@ class _Examiner:
             case "no_key":
                 return any(each.key_kind == "none" for each in targeted)
             case "unmaskable":
-                return any(
-                    column.unique and not column.nullable for table in targeted for column in self.targets(table)
-                )
+                fields = [each for table in targeted for each in self.targets(table)]
+                return any(each.check or (each.unique and not each.nullable) for each in fields)
             case "generated_column":
                 return any(column.generated for table in targeted for column in self.targets(table))
             case "referenced" | "erase_after_cycle":
@@ -170,8 +176,6 @@ class _Examiner:
                 return any(each.flow == "open" and each.holder == each.target for each in company.refs)
             case "unreached":
                 return bool({each.id for each in targeted} - structure.reachable())
-            case "overlapping_rules":
-                return False
         return False
 
     def is_asked(self) -> bool:

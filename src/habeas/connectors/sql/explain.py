@@ -41,7 +41,7 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
         return
     freezing = reading.read_to_freeze(statements, step, "single", new_only=False)
     yield Statement(step.address, "freeze", freezing.statement)
-    writes = StepWrites(statements.dialect, step)
+    writes = StepWrites(statements.dialect, step, {each.index: each for each in statements.plan.steps})
     if step.delete:
         yield Statement(step.address, "delete", writes.delete())
     else:
