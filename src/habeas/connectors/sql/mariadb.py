@@ -7,14 +7,24 @@ is compared as bytes. Tables have no row ids: rows without a key are named by a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Pair, Parameters, padded_keys
+from habeas.connectors.sql.mariadb_types import (
+    KEY_BYTES,
+    LANDED_TYPES,
+    NUMBERS,
+    OWN_EQUALITY,
+    SPATIAL,
+    codec_of,
+    compared,
+    index_bytes,
+    index_prefix,
+    landed_type,
+    typed,
+)
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
@@ -27,42 +37,7 @@ ROWS = "%(rows)s"
 CREATE_TEMP = "CREATE TEMPORARY TABLE "
 
 _ROW = "habeas_row"  # no quoted name, so no column
-_COLLATION = re.compile(r" collate ((\w+?)(?:_\w+)?)\Z")
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
-_UNSIGNED = re.compile(r"\b(unsigned|zerofill)\b")
-_CODECS: Mapping[str, str] = {
-    "utf8mb4": "utf-8",
-    "utf8mb3": "utf-8",
-    "utf8": "utf-8",
-    "latin1": "cp1252",
-    "ascii": "ascii",
-}
-_UNICODE = frozenset({"utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32"})
-_TEXT_BYTES = {"tinytext": 255, "text": 65_535, "mediumtext": 16_777_215}
-_KEY_BYTES = 3_000  # of an index, with room for the member
-_PREFIX = 100  # characters of a long text that an index of ours covers
 _SEPARATORS = " -().+/"
-_OWN_EQUALITY = frozenset(
-    {
-        TypeFamily.INTEGER,
-        TypeFamily.DECIMAL,
-        TypeFamily.FLOAT,
-        TypeFamily.BOOLEAN,
-        TypeFamily.DATE,
-        TypeFamily.TIMESTAMP,
-        TypeFamily.TIMESTAMP_TZ,
-        TypeFamily.BINARY,
-    }
-)
-_LANDED_TYPES = {
-    TypeFamily.DECIMAL: "DECIMAL(65, 30)",
-    TypeFamily.FLOAT: "DOUBLE",
-    TypeFamily.DATE: "DATE",
-    TypeFamily.TIMESTAMP: "DATETIME(6)",
-    TypeFamily.TIMESTAMP_TZ: "DATETIME(6)",
-    TypeFamily.BINARY: "LONGBLOB",
-}
-_NUMBERS = frozenset({TypeFamily.INTEGER, TypeFamily.BOOLEAN})
 
 
 class Rows(NamedTuple):
@@ -121,13 +96,13 @@ class MariadbDialect(Dialect):
             return f"CAST({operand} + 0 AS CHAR)"
         if kind.native.startswith("float"):
             return f"CAST(CAST({operand} AS DOUBLE) AS CHAR)"
-        if kind.native in _SPATIAL:
+        if kind.native in SPATIAL:
             return f"ST_AsText({operand})"
         return f"CONVERT({operand} USING utf8mb4)"
 
     def read(self, operand: str, column: Column | None) -> str:
         """As text where the type has no exact Python value."""
-        if column is not None and column.type.native in _SPATIAL:
+        if column is not None and column.type.native in SPATIAL:
             return f"ST_AsText({operand})"
         return operand
 
@@ -137,7 +112,7 @@ class MariadbDialect(Dialect):
 
     def equal(self, left: str, right: str, columns: tuple[Column, Column]) -> str:
         """Columns of two collations don't compare by themselves; the left one's is taken."""
-        return " = ".join(_compared(left, right, columns))
+        return " = ".join(compared(left, right, columns))
 
     def joined(self, source: str, table: str, pairs: Sequence[Pair], carried: Sequence[str], *, known: bool) -> str:
         """Without an index, the values are set apart first: the session keeps subqueries apart, and the server makes
@@ -150,7 +125,7 @@ class MariadbDialect(Dialect):
             if other is None:
                 left, right = (f"CAST({each} AS BINARY)" for each in (self.text_of(left, column.type), right))
             else:
-                left, right = _compared(left, right, (column, other))
+                left, right = compared(left, right, (column, other))
             values.append(f"{right} AS v{index}")
             conditions.append(f"{left} = h.v{index}")
         kept = f"(SELECT {', '.join(values)} FROM {source}) AS h"
@@ -182,7 +157,7 @@ class MariadbDialect(Dialect):
     def lookup(self, table: str, column: Column, *, indexed: bool) -> Lookup:
         """Literals take the column's type and collation where they are united with it."""
         kind, operand = column.type, f"t.{self.quote(column.name)}"
-        native = kind.family in _OWN_EQUALITY or (kind.family is TypeFamily.TEXT and _codec(kind) is not None)
+        native = kind.family in OWN_EQUALITY or (kind.family is TypeFamily.TEXT and codec_of(kind) is not None)
         if not native:
             operand = self.text_of(operand, kind)
         elif kind.native.startswith("bit"):
@@ -191,7 +166,7 @@ class MariadbDialect(Dialect):
         joined = f"{rows} STRAIGHT_JOIN {table} AS t" if indexed else f"{table} AS t STRAIGHT_JOIN {rows}"
         if not native:
             return Lookup(f"{joined} ON {self.same_text(operand, 'w.v')}", lambda text: text)
-        return Lookup(f"{joined} ON {operand} = w.v", lambda text: _typed(text, kind))
+        return Lookup(f"{joined} ON {operand} = w.v", lambda text: typed(text, kind))
 
     def email_candidates(self, operand: str, column: Column) -> str:
         """Folded equal, or not printable ASCII."""
@@ -209,9 +184,7 @@ class MariadbDialect(Dialect):
     def create_found(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
         """Clustered by key, of which a long one is kept apart by a hash."""
         listed = ", ".join([*(f"k{index}" for index in range(len(keys))), "m"])
-        used = self._used(keys, columns)
-        sure = keys == self.row_identity or (len(used) == len(keys) and not any(column.nullable for column in used))
-        kind = "PRIMARY KEY" if sure and _width(used) <= _KEY_BYTES else "UNIQUE"
+        kind = "PRIMARY KEY" if self._is_plain(keys, columns) else "UNIQUE"
         own = (
             "m INT NOT NULL DEFAULT 0, s TINYINT NOT NULL DEFAULT 0, r INT NOT NULL DEFAULT 0, "
             f"f TINYINT NOT NULL DEFAULT 0, {self._row_column(keys)}{kind} ({listed})"
@@ -227,17 +200,17 @@ class MariadbDialect(Dialect):
     def create_landed(self, name: str, table: TableName, columns: Sequence[Column], as_text: bool) -> str:
         """Text in the column's own type and collation, all else in the widest type of its family."""
         own = ["m INT", "s TINYINT", "e TINYINT", "r INT"]
-        typed = []
+        chosen = []
         for index, column in enumerate(columns):
             if as_text:
                 own.append(f"v{index} LONGTEXT CHARACTER SET utf8mb4")
             elif column.type.family in (TypeFamily.TEXT, TypeFamily.UUID):
-                typed.append(f"t.{self.quote(column.name)} AS v{index}")
+                chosen.append(f"t.{self.quote(column.name)} AS v{index}")
             else:
-                own.append(f"v{index} {_landed_type(column.type)}")
+                own.append(f"v{index} {landed_type(column.type)}")
         if not as_text:
-            own.append(f"KEY ({', '.join(f'v{index}{_prefix(column)}' for index, column in enumerate(columns))})")
-        select = f" SELECT {', '.join(typed)} FROM {self.table(table)} AS t WHERE 1 = 0" if typed else ""
+            own.append(f"KEY ({', '.join(f'v{index}{index_prefix(column)}' for index, column in enumerate(columns))})")
+        select = f" SELECT {', '.join(chosen)} FROM {self.table(table)} AS t WHERE 1 = 0" if chosen else ""
         return f"{CREATE_TEMP}{name} ({', '.join(own)}) ENGINE=InnoDB{select}"
 
     def create_work(
@@ -248,8 +221,11 @@ class MariadbDialect(Dialect):
         values: Sequence[str],
         columns: Sequence[Column],
     ) -> tuple[str, ...]:
-        """With an index of the key, or of its beginning."""
-        own = f"p INT NOT NULL DEFAULT 0, d VARBINARY(32), KEY ({', '.join(self._indexed(keys, columns))})"
+        """Clustered by key, or with an index of a long one's beginning."""
+        plain = self._is_plain(keys, columns)
+        parts = [f"k{index}" for index in range(len(keys))] if plain else self._indexed(keys, columns)
+        index = f"{'PRIMARY KEY' if plain else 'KEY'} ({', '.join(parts)})"
+        own = f"p INT NOT NULL DEFAULT 0, d VARBINARY(32), {index}"
         chosen = ", ".join([*_numbered(keys, "k"), *_numbered(values, "v")])
         return (
             f"{CREATE_TEMP}IF NOT EXISTS {name} ({own}) ENGINE=InnoDB "
@@ -259,11 +235,14 @@ class MariadbDialect(Dialect):
 
     def _indexed(self, keys: Sequence[str], columns: Sequence[Column]) -> list[str]:
         used = {self.quote(column.name): column for column in columns}
-        return [f"k{index}{_prefix(used.get(key))}" for index, key in enumerate(keys)]
+        return [f"k{index}{index_prefix(used.get(key))}" for index, key in enumerate(keys)]
 
-    def _used(self, keys: Sequence[str], columns: Sequence[Column]) -> list[Column]:
+    def _is_plain(self, keys: Sequence[str], columns: Sequence[Column]) -> bool:
+        """Whether a primary key of ours can hold the key: none of it NULL, and not too long."""
         named = {self.quote(column.name): column for column in columns}
-        return [named[key] for key in keys if key in named]
+        used = [named[key] for key in keys if key in named]
+        known = tuple(keys) == self.row_identity or len(used) == len(keys)
+        return known and not any(column.nullable for column in used) and sum(map(index_bytes, used)) <= KEY_BYTES
 
     def _row_column(self, keys: Sequence[str]) -> str:
         return "k0 BINARY(32) NOT NULL DEFAULT '', " if tuple(keys) == self.row_identity else ""
@@ -275,14 +254,14 @@ class MariadbDialect(Dialect):
 
     def landed_value(self, value: Any, column: Column, as_text: bool) -> Any:
         """As the column's type."""
-        return canonical_text(value) if as_text else _typed(value, column.type)
+        return canonical_text(value) if as_text else typed(value, column.type)
 
     def lands_as_text(self, column: Column) -> bool:
         """Types of a database's own have no common one; nor have unknown character sets."""
         kind = column.type
         if kind.family is TypeFamily.TEXT:
-            return _codec(kind) is None
-        return kind.family not in _LANDED_TYPES and kind.family not in _NUMBERS and kind.family is not TypeFamily.UUID
+            return codec_of(kind) is None
+        return kind.family not in LANDED_TYPES and kind.family not in NUMBERS and kind.family is not TypeFamily.UUID
 
     def fill_found(self, found: str, keys: Sequence[str]) -> Filling:
         """The key keeps rows apart, loaded ones win among equals. Assignments run from left to right."""
@@ -382,113 +361,6 @@ class MysqlDialect(MariadbDialect):
     """MySQL 8.0.19 and later."""
 
     row_constructor = "ROW"
-
-
-_SPATIAL = frozenset(
-    {
-        "geometry",
-        "point",
-        "linestring",
-        "polygon",
-        "multipoint",
-        "multilinestring",
-        "multipolygon",
-        "geometrycollection",
-        "geomcollection",
-    }
-)
-
-
-class _Collation(NamedTuple):
-    name: str
-    charset: str
-
-
-def _collation(kind: ColumnType) -> _Collation | None:
-    # The spelling of a type may come from a dataset's author, so nothing but a name's characters is taken from it.
-    found = _COLLATION.search(kind.native) if kind.family is TypeFamily.TEXT else None
-    return _Collation(*found.groups()) if found else None
-
-
-def _compared(left: str, right: str, columns: tuple[Column, Column]) -> tuple[str, str]:
-    own, other = (_collation(column.type) for column in columns)
-    if own is None or other is None or own == other:
-        return left, right
-    if own.charset == other.charset:
-        return left, f"{right} COLLATE {own.name}"
-    if own.charset in _UNICODE or other.charset in _UNICODE:
-        return left, right
-    return f"CONVERT({left} USING utf8mb4)", f"CONVERT({right} USING utf8mb4)"
-
-
-def _codec(kind: ColumnType) -> str | None:
-    collation = _collation(kind)
-    return _CODECS.get(collation.charset) if collation else None
-
-
-def _typed(value: Any, kind: ColumnType) -> Any:
-    """A value as the column's type holds it; None if it can't."""
-    if kind.family in _NUMBERS:
-        return _integer(value, kind)
-    typed = as_type(value, kind.family)
-    if kind.family is TypeFamily.TEXT and typed is not None:
-        return _text(typed, kind)
-    if isinstance(typed, datetime) and typed.tzinfo is not None:
-        return typed.astimezone(UTC).replace(tzinfo=None)
-    if isinstance(typed, Decimal) and typed.adjusted() >= 35:  # what DECIMAL(65, 30) leaves before the point
-        return None
-    return str(typed) if isinstance(typed, UUID) else typed
-
-
-def _integer(value: Any, kind: ColumnType) -> int | None:
-    if isinstance(value, str):
-        digits = value.strip()
-        truth = as_type(digits, TypeFamily.BOOLEAN) if kind.family is TypeFamily.BOOLEAN else None
-        number = int(digits) if _INTEGER.match(digits) else truth
-    else:
-        number = as_type(value, TypeFamily.DECIMAL)
-    low, high = (0, 1 << 64) if _UNSIGNED.search(kind.native) else (-(1 << 63), 1 << 63)
-    return int(number) if number is not None and number == int(number) and low <= number < high else None
-
-
-def _text(text: str, kind: ColumnType) -> str | None:
-    collation, codec = _collation(kind), _codec(kind)
-    if kind.length is not None and len(text) > kind.length:
-        return None
-    if collation is None or codec is None:
-        return text
-    try:
-        size = len(text.encode(codec))
-    except UnicodeEncodeError:
-        return None
-    if collation.charset in ("utf8", "utf8mb3") and any(ord(letter) > 0xFFFF for letter in text):
-        return None
-    return text if size <= _TEXT_BYTES.get(kind.native.partition(" ")[0], size) else None
-
-
-def _landed_type(kind: ColumnType) -> str:
-    if kind.family in _NUMBERS:
-        return "BIGINT UNSIGNED" if _UNSIGNED.search(kind.native) else "BIGINT"
-    return _LANDED_TYPES[kind.family]
-
-
-def _width(columns: Sequence[Column]) -> int:
-    return sum(_bytes(column) for column in columns)
-
-
-def _bytes(column: Column) -> int:
-    kind = column.type
-    if kind.family in (TypeFamily.TEXT, TypeFamily.BINARY):
-        return (kind.length or _KEY_BYTES) * (4 if kind.family is TypeFamily.TEXT else 1)
-    return _KEY_BYTES + 1 if kind.family in (TypeFamily.JSON, TypeFamily.OTHER) else 32
-
-
-def _prefix(column: Column | None) -> str:
-    """An index of ours covers only the beginning of a type that may be too long for one."""
-    lengthy = column is not None and column.type.family in (TypeFamily.TEXT, TypeFamily.BINARY, TypeFamily.JSON)
-    if column is None or not lengthy or _bytes(column) <= _PREFIX * 4:
-        return ""
-    return f"({_PREFIX})"
 
 
 def _numbered(names: Sequence[str], prefix: str) -> list[str]:

@@ -36,9 +36,8 @@ _BY_NUMBER: Mapping[int, tuple[type[SourceError], str]] = {
     **dict.fromkeys((1969, 3024), (SourceTimeout, "a statement ran into its time limit")),
     **dict.fromkeys((1205, 1099), (SourceTimeout, "a lock wasn't free in time")),
     1213: (SourceTimeout, "a deadlock was broken up"),
-    1317: (SourceTimeout, "a statement was interrupted"),
     **dict.fromkeys(
-        (1927, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 4031), (SourceUnreachable, "the session was ended")
+        (1317, 1927, 1053, 1080, 1152, 1158, 1159, 1160, 1161, 4031), (SourceUnreachable, "the session was ended")
     ),
     **dict.fromkeys((1040, 1203, 1226), (SourceUnreachable, "the server takes no more connections")),
     **dict.fromkeys((1021, 1030, 1037, 1038, 1041, 1114), (SourceUnreachable, "the server is out of a resource")),
