@@ -342,20 +342,23 @@ class Plan(msgspec.Struct, frozen=True):
         them here: the key within one connection, else what is pointed to.
         """
         asked: dict[tuple[int, tuple[str, ...]], None] = {}
-        for step in (self.steps[index] for index in segment.steps):
-            for link in step.links if not step.people else ():
-                others = [(each.people, each.people_columns) for each in link.rivals]
-                if link.ownership == "auto" and link.points == "to_target":
-                    near = (each for each in step.pointings if not each.far and each.step is not None)
-                    others += [(each.step, ()) for each in near if each.step is not None]
-                for other, columns in others:
-                    same = self.steps[other].connection == segment.connection
-                    asked[other, self.steps[other].key if same else columns] = None
+        judged = [self.steps[index] for index in segment.steps if not self.steps[index].people]
+        for other, columns in (each for step in judged for link in step.links for each in _witnesses(step, link)):
+            same = self.steps[other].connection == segment.connection
+            asked[other, self.steps[other].key if same else columns] = None
         return tuple(each for each in asked if each[0] not in segment.steps and each[1] and self._are_plain(*each))
 
     def _are_plain(self, index: int, columns: tuple[str, ...]) -> bool:
         """Whether all are columns of the table, and not values inside one."""
         return all(self.steps[index].column(name).inside is None for name in columns)
+
+
+def _witnesses(step: Step, link: Link) -> list[tuple[int, tuple[str, ...]]]:
+    """Steps whose rows can hold back what the link reaches, with the columns by which rivals name them."""
+    found = [(each.people, each.people_columns) for each in link.rivals]
+    if link.ownership == "auto" and link.points == "to_target":
+        found += [(each.step, ()) for each in step.pointings if each.step is not None and not each.far]
+    return found
 
 
 _ENCODER = msgspec.json.Encoder(order="sorted")

@@ -217,13 +217,7 @@ def arrange_steps(draft: Draft) -> Draft:
     """Order kept collections, sources first, and fuse neighbours of one connection into runs."""
     kept = draft.kept
     data = [(link.source, link.target) for address in sorted(kept) for link in draft.links_into(address)]
-    wishes = [
-        (each.collection, address)
-        for address in sorted(kept)
-        if needs_pointings(draft, address) and draft.pointers is not None
-        for each in draft.pointers.at(address)
-        if not each.far and each.collection is not None and each.collection in kept and each.collection != address
-    ]
+    wishes = [wish for address in sorted(kept) if needs_pointings(draft, address) for wish in _wishes(draft, address)]
     arranged = arrange(
         {address: draft.traversal.hops[address] for address in kept},
         lambda address: draft.graph.nodes[address].bound.connection,
@@ -241,6 +235,12 @@ def arrange_steps(draft: Draft) -> Draft:
         )
         return replace(draft, problems=(*draft.problems, problem))
     return replace(draft, runs=arranged)
+
+
+def _wishes(draft: Draft, address: CollectionAddress) -> list[tuple[CollectionAddress, CollectionAddress]]:
+    """Collections that should come before this one, since their rows tell whose its rows are."""
+    near = [] if draft.pointers is None else [each.collection for each in draft.pointers.at(address) if not each.far]
+    return [(each, address) for each in near if each is not None and each in draft.kept and each != address]
 
 
 def _after(draft: Draft) -> Iterator[tuple[CollectionAddress, CollectionAddress]]:

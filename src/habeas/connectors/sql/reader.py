@@ -324,12 +324,12 @@ class SqlReader(Reader):
             return frozenset(), frozenset()
         text = holding.marked(self._statements, self._statements.names[step.index])
         found = self._session.fetch(text, {"low": chunk.keys[0][0], "high": chunk.keys[0][-1]})
-        held = {key for mark, *key_parts in found for key in (tuple(key_parts),) if mark == holding.HELD_BACK}
-        spared = {key for mark, *key_parts in found for key in (tuple(key_parts),) if mark == holding.SPARED}
-        rows = list(zip(*chunk.keys, strict=True)) if found else []
+        marks = {tuple(key): mark for mark, *key in found}
+        rows = enumerate(zip(*chunk.keys, strict=True) if marks else ())
+        marked = [(position, marks[key]) for position, key in rows if key in marks]
         return (
-            frozenset(position for position, key in enumerate(rows) if key in held),
-            frozenset(position for position, key in enumerate(rows) if key in spared),
+            frozenset(position for position, mark in marked if mark == holding.HELD_BACK),
+            frozenset(position for position, mark in marked if mark == holding.SPARED),
         )
 
     def departures(self, link: Link) -> Iterator[list[Landing]]:
