@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,6 +16,10 @@ import pytest
 
 from cli.conftest import ENVIRONMENT, Habeas
 from cli.serving import Server, is_alive, wait_for
+from habeas.cli.main import code_of
+from habeas.cli.serve import _await_database
+from habeas.core.errors import Unavailable
+from habeas.core.settings import Settings
 
 Serve = Callable[..., Server]
 
@@ -93,3 +99,38 @@ def test_an_unknown_variable_is_warned_of_and_bad_settings_end_the_start(serve: 
     assert said.code == 1
     assert "HABEAS_PHONE_REGION" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("command", [("serve", "--no-worker"), ("worker",), ("request", "list"), ("doctor",)])
+@pytest.mark.parametrize(("place", "said"), [("file", "is no directory"), ("file/below", "can't be made")])
+def test_a_data_directory_that_cannot_be_is_said(
+    quick: Habeas, tmp_path: Path, command: tuple[str, ...], place: str, said: str
+) -> None:
+    (tmp_path / "file").touch()
+    told = quick(*command, HABEAS_DATA_DIR=str(tmp_path / place))
+    assert told.code == 3
+    assert said in told.err
+    assert f"{tmp_path / place}" in told.err
+    assert "Traceback" not in told.err
+
+
+def test_an_absent_database_is_waited_for_aloud(data_dir: Path) -> None:
+    environment = ENVIRONMENT | {
+        "HABEAS_DATA_DIR": str(data_dir),
+        "HABEAS_DATABASE_URL": "postgresql://ada:hush@127.0.0.1:1/records",
+    }
+    command = [sys.executable, "-m", "habeas", "serve", "--no-worker"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.kill()
+    assert first == "habeas: waiting up to 10 s for the database at 127.0.0.1:1/records\n"
+
+
+def test_a_database_that_stays_absent_ends_the_start() -> None:
+    settings = Settings(database_url="postgresql://ada:hush@127.0.0.1:1/records")
+    with pytest.raises(Unavailable) as caught:
+        _await_database(settings, wait_seconds=0.2)
+    assert code_of(caught.value) == 3
+    assert str(caught.value).startswith("database at 127.0.0.1:1/records: did not answer in 0.2 s")
+    assert "hush" not in str(caught.value)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 7  # for the worker's end; with the server's own it stays below the ten that are promised
 WEB_GRACE_SECONDS = 2
 LONGEST_PAUSE_SECONDS = 30.0
+SAY_WAITING_SECONDS = 0.5  # a database that answers is quicker; longer silence looks like hanging
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,6 +61,7 @@ def serve(
     from habeas.cli.root_client import say_root_client
     from habeas.requests.installation import open_installation
 
+    _await_database(settings)
     installation = open_installation(settings)
     supervisor = Supervisor(settings, config) if with_worker else None
     try:
@@ -87,6 +89,7 @@ def worker(
     _on_signals(lambda: ended.set())
     from habeas.requests.worker import run_worker
 
+    _await_database(settings)
     run_worker(settings, ended)
 
 
@@ -154,6 +157,33 @@ def _begin(place: Place) -> Settings:
     for warning in unknown_variables(os.environ):
         get_logger("habeas.settings").warning(warning)
     return settings
+
+
+def _await_database(settings: Settings, wait_seconds: float | None = None) -> None:
+    """Wait until the server of our database answers, saying so when that isn't at once.
+
+    Raises Unavailable after the wait, BadInput where the server refuses us.
+    """
+    from habeas.core.errors import Unavailable
+    from habeas.store.session import WAIT_SECONDS, Database
+
+    if settings.database_url is None:
+        return
+    wait = WAIT_SECONDS if wait_seconds is None else wait_seconds
+    database = Database.open(settings.database_url, wait_seconds=wait)
+    told = f"habeas: waiting up to {wait:g} s for the database at {database.place}"
+    late = threading.Timer(SAY_WAITING_SECONDS, say, [told])
+    late.daemon = True
+    late.start()
+    try:
+        with database.read():
+            pass
+    except Unavailable:
+        fix = "see that it runs and can be reached, and that HABEAS_DATABASE_URL is right"
+        raise Unavailable(f"did not answer in {wait:g} s", where=f"database at {database.place}", fix=fix) from None
+    finally:
+        late.cancel()
+        database.close()
 
 
 def _server(app: Callable[..., object], settings: Settings) -> uvicorn.Server:

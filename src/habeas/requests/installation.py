@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy.engine import Connection
 
 from habeas.core.clock import Clock, SystemClock
+from habeas.core.errors import Unavailable
 from habeas.core.settings import Settings
 from habeas.plan.model import Plan
 from habeas.requests.planner import Planner
@@ -78,7 +80,7 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
 
     Raises BadInput or Unavailable that say what of the settings is wrong or out of reach.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_data_dir(settings.data_dir)
     medium = open_medium(settings.spool_url, settings.data_dir / "spool")
     vault = open_vault(settings)
     database = Database.open(settings.database_url or default_url(settings.data_dir))
@@ -94,6 +96,15 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
     sources = Sources(database, vault, settings)
     planner = Planner(database, vault, sources, settings.phone_region)
     return Installation(settings, database, vault, time, sources, planner, Waker(database, settings.data_dir), medium)
+
+
+def _make_data_dir(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        reason = "is no directory" if data_dir.exists() else f"can't be made: {problem.strerror}"
+        fix = "name a directory in HABEAS_DATA_DIR that this user may make and write"
+        raise Unavailable(reason, where=f"data directory {data_dir}", fix=fix) from None
 
 
 def _make_defaults(database: Database, clock: Clock, vault: Vault) -> None:

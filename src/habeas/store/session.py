@@ -46,6 +46,23 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid.uuid4()}"
 
 
+def is_made(url: str) -> bool:
+    """Whether habeas ever used the database of a URL; makes nothing, not even SQLite's file.
+
+    Raises as `Database.open`, and Unavailable where its server doesn't answer.
+    """
+    from habeas.store.migrate import current_revision
+
+    if make_url(url).get_backend_name() == "sqlite":
+        return (_sqlite_path(make_url(url))).exists()
+    database = Database.open(url)
+    try:
+        with database.read() as connection:
+            return current_revision(connection) is not None
+    finally:
+        database.close()
+
+
 def default_url(data_dir: Path) -> str:
     """The URL of the SQLite database that a data directory holds."""
     return f"sqlite:///{data_dir / 'habeas.sqlite'}"
@@ -105,6 +122,15 @@ class Database:
         if self._path:
             return f"sqlite:///{self._path}"
         return self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @property
+    def place(self) -> str:
+        """Where it is, as it may be told: host, port and name, or the file; never user or password."""
+        if self._path:
+            return str(self._path)
+        url = self._engine.url
+        host = url.host or url.query.get("host") or "the local socket"
+        return f"{host}:{url.port or 5432}/{url.database or ''}"
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
