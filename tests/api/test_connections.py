@@ -75,6 +75,23 @@ def test_secrets_replace_each_other_and_are_sealed(shared_api: Api, shop: Path) 
     assert open_secrets(shared_api.installation.vault, row) == {"path": str(shop)}
 
 
+def test_the_same_secrets_again_change_nothing(shared_api: Api, shop: Path) -> None:
+    make(shared_api, "again")
+
+    def put(secrets: dict[str, str]) -> tuple[bool, object]:
+        told = shared_api.ok("PUT", "/connection/again/secret?verify=false", json=secrets)
+        with shared_api.installation.database.read() as connection:
+            return told["changed"], find_connection(connection, "again")
+
+    changed, first = put({"path": str(shop)})
+    assert changed
+    shared_api.clock.advance(5)
+    assert put({"path": str(shop)}) == (False, first)
+    changed, other = put({"url": f"sqlite:///{shop}"})
+    assert changed
+    assert other != first
+
+
 @pytest.mark.parametrize(
     ("kind", "secrets", "said"),
     [

@@ -52,7 +52,8 @@ def test_apply_shows_the_difference_makes_it_and_is_idempotent(anywhere: Habeas,
     assert _ok(anywhere("connection", "list", "--json")).json == []
     _ok(anywhere("apply", file))
     again = _ok(anywhere("apply", file, "--json")).json["changes"]
-    assert {change["noun"] for change in again if change["what"] != "same"} <= {"secrets of connection"}
+    assert {change["what"] for change in again} == {"same"}
+    assert "0 done, " in _ok(anywhere("apply", file)).out
 
     text = file.read_text().replace("targets: [user]", "targets: [user.contact]", 1)
     file.write_text(text.replace("name: Shop\n", "name: Store\n", 1))
@@ -61,6 +62,13 @@ def test_apply_shows_the_difference_makes_it_and_is_idempotent(anywhere: Habeas,
     assert ("connection", "shop", "change") in told
     assert ("target", "demo_hand_over user", "remove") in told
     assert ("target", "demo_hand_over user.contact", "create") in told
+
+
+def test_a_dry_run_on_a_fresh_directory_writes_nothing(quick: Habeas, company: Path, data_dir: Path) -> None:
+    said = _ok(quick("apply", company / "company.yml", "--dry-run", "--json"))
+    assert {change["what"] for change in said.json["changes"]} == {"create", "send"}
+    assert not data_dir.exists()
+    assert said.err == ""
 
 
 def test_a_request_from_preview_to_verified_receipt(anywhere: Habeas, company: Path, tmp_path: Path) -> None:

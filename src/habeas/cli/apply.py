@@ -1,7 +1,8 @@
 """`habeas apply`: makes an installation be as files declare it, and shows the difference.
 
 Objects that the files don't name stay. A policy that they name is made whole: its rules and targets are
-exactly those of the file. Secrets can be written but never read back, so they are sent each time.
+exactly those of the file. Secrets can be written but never read back, so they are sent each time, and the
+installation tells whether they were others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from habeas.cli.client import Client
     from habeas.cli.declaration import Body, Declaration
+
+_AS_THEY_WERE = "as they were"
 
 _MARKS = {"create": "+", "change": "~", "remove": "-", "send": ">", "same": "="}
 
@@ -52,12 +55,13 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
 ) -> None:
     """Make connections, storage, datasets and policies be as declared in files. Safe to run again."""
-    from habeas.cli.client import open_client
+    from habeas.cli.client import has_installation, open_blank_client, open_client
     from habeas.cli.declaration import read_declaration
     from habeas.cli.output import answer
 
     declared = read_declaration(files)
-    with open_client(place) as client:
+    is_blank = dry_run and not has_installation(place)
+    with open_blank_client(place) if is_blank else open_client(place) as client:
         done = apply_declaration(client, declared, dry_run=dry_run)
     answer(place.as_json, {"dry_run": dry_run, "changes": done}, lambda out: _show(out, done, dry_run))
 
@@ -68,7 +72,8 @@ def apply_declaration(client: Client, declared: Declaration, *, dry_run: bool) -
     for changes in (_storage, _connections, _datasets, _policies):
         for change in changes(client, declared):
             remark = change.make() if change.make is not None and not dry_run else None
-            done.append(change.as_json() | ({"remark": remark} if remark else {}))
+            made = replace(change, what="same") if remark == _AS_THEY_WERE else change
+            done.append(made.as_json() | ({"remark": remark} if remark else {}))
     return done
 
 
@@ -88,7 +93,7 @@ def _storage(client: Client, declared: Declaration) -> Iterator[Change]:
         plain = {name: value for name, value in body.items() if name != "secrets"}
         yield _upsert("storage", key, plain, current, partial(_patch, client, "/storage/config", plain))
         if "secrets" in body:
-            yield _send_secrets(client, "storage", f"/storage/config/{key}/secret", key, body["secrets"])
+            yield _send_secrets(client, "storage", f"/storage/config/{key}", key, body["secrets"])
 
 
 def _connections(client: Client, declared: Declaration) -> Iterator[Change]:
@@ -97,7 +102,7 @@ def _connections(client: Client, declared: Declaration) -> Iterator[Change]:
         plain = {name: value for name, value in body.items() if name not in ("secrets", "datasets")}
         yield _upsert("connection", key, plain, current, partial(_patch, client, "/connection", plain))
         if "secrets" in body:
-            yield _send_secrets(client, "connection", f"/connection/{key}/secret", key, body["secrets"])
+            yield _send_secrets(client, "connection", f"/connection/{key}", key, body["secrets"])
 
 
 def _datasets(client: Client, declared: Declaration) -> Iterator[Change]:
@@ -212,11 +217,18 @@ def _differing(body: Body, current: Body) -> tuple[str, ...]:
 
 def _send_secrets(client: Client, noun: str, path: str, key: str, secrets: Mapping[str, Any]) -> Change:
     def make() -> str | None:
-        told = client.call("PUT", path, json=secrets) or {}
-        reason = told.get("failure_reason")
-        return f"test {told['test_status']}" + (f": {reason}" if reason else "") if told.get("test_status") else None
+        told = client.call("PUT", f"{path}/secret", json=secrets, params={"verify": False}) or {}
+        if told.get("changed") is False:
+            return _AS_THEY_WERE
+        return _test(client, path) if noun == "connection" else None
 
     return Change(f"secrets of {noun}", key, "send", tuple(secrets), make)
+
+
+def _test(client: Client, path: str) -> str:
+    told = client.get(f"{path}/test")
+    reason = told["failure_reason"]
+    return f"test {told['test_status']}" + (f": {reason}" if reason else "")
 
 
 def _find(client: Client, path: str) -> Body | None:

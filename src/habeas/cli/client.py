@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from habeas.core.errors import BadInput, HabeasError, Unavailable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import httpx2
 
     from habeas.cli.options import Place
@@ -97,8 +97,20 @@ def open_client(place: Place) -> Iterator[Client]:
             with _remote(place, runner) as client:
                 yield client
         else:
-            with _local(place, runner) as client:
+            with _local(settings_of(place), runner) as client:
                 yield client
+
+
+@contextmanager
+def open_blank_client(place: Place) -> Iterator[Client]:
+    """A client of what a local place would be after its first start, in a directory of its own that is gone
+    afterwards: nothing of the place is made or written.
+    """
+    elsewhere = {"database_url": None, "spool_url": None}
+    with TemporaryDirectory(prefix="habeas-") as folder, asyncio.Runner() as runner:
+        settings = settings_of(place).model_copy(update=elsewhere | {"data_dir": Path(folder)})
+        with _local(settings, runner, say_root=False) as client:
+            yield client
 
 
 def settings_of(place: Place) -> Settings:
@@ -110,15 +122,16 @@ def settings_of(place: Place) -> Settings:
 
 
 def has_installation(place: Place) -> bool:
-    """Whether there is something to ask: a server is named, or the local database exists."""
+    """Whether there is something to ask: a server is named, or the local database exists and was used before.
+
+    Makes nothing. Raises Unavailable where a database server doesn't answer.
+    """
+    from habeas.store.session import default_url, is_made
+
     if place.server:
         return True
     settings = settings_of(place)
-    return settings.database_url is not None or any(_databases(settings.data_dir))
-
-
-def _databases(data_dir: Path) -> Iterator[Path]:
-    return data_dir.glob("habeas.*")
+    return is_made(settings.database_url or default_url(settings.data_dir))
 
 
 @contextmanager
@@ -142,19 +155,22 @@ def _remote(place: Place, runner: asyncio.Runner) -> Iterator[Client]:
 
 
 @contextmanager
-def _local(place: Place, runner: asyncio.Runner) -> Iterator[Client]:
+def _local(settings: Settings, runner: asyncio.Runner, *, say_root: bool = True) -> Iterator[Client]:
     import httpx2
 
     from habeas.api.app import build_app
     from habeas.cli.root_client import say_root_client
     from habeas.core.log import configure_logging
-    from habeas.requests.clients import issue_local_token
+    from habeas.requests.clients import issue_local_token, open_root_client
     from habeas.requests.installation import open_installation
 
     configure_logging("WARNING")
-    installation = open_installation(settings_of(place))
+    installation = open_installation(settings)
     try:
-        say_root_client(installation)
+        if say_root:
+            say_root_client(installation)
+        else:
+            open_root_client(installation.database, installation.clock, settings)
         transport = httpx2.ASGITransport(app=build_app(installation))
         http = httpx2.AsyncClient(transport=transport, base_url="http://habeas.local", timeout=TIMEOUT_SECONDS)
         client = Client(http, runner, installation)

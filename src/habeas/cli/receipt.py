@@ -107,7 +107,8 @@ def verdict(receipt: str, keys: str | None, *, own: Mapping[str, bytes] | None =
     trusted = own or {} if given is None else given
     try:
         document = read_receipt_document(receipt)
-        found = verify_receipt_document(document, trusted if given is not None else {**embedded_keys(document), **trusted})
+        carried = embedded_keys(document) if given is None else {}
+        found = verify_receipt_document(document, {**carried, **trusted})
     except BadInput as problem:
         return {"genuine": False, "signer": "unknown", "problem": str(problem)}
     known = found.key_id in trusted

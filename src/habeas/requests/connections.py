@@ -19,7 +19,7 @@ from habeas.requests.bulk import Bulk, Page, key_from, save_each
 from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Description, Key, Name, without_answer_fields
 from habeas.requests.means import Means
-from habeas.requests.secrets import checked_secrets, connector_of, seal_secrets
+from habeas.requests.secrets import are_kept, checked_secrets, connector_of, seal_secrets
 from habeas.store import audit
 from habeas.store import connections as store
 from habeas.store.session import default_url, new_id
@@ -107,8 +107,9 @@ def delete_connection(means: Means, actor: Actor, key: str) -> None:
 
 
 def set_secrets(means: Means, actor: Actor, key: str, given: Mapping[str, Any], *, verify: bool) -> dict[str, Any]:
-    """Replace all secrets of a connection; with `verify`, test it afterwards.
+    """Replace all secrets of a connection; with `verify`, test it afterwards. The same secrets again change nothing.
 
+    `changed` tells whether they were others than before.
     Raises NotFound; BadInput for secrets that aren't valid for its kind, for references that lead nowhere, and for
     a connection to habeas' own database.
     """
@@ -119,13 +120,17 @@ def set_secrets(means: Means, actor: Actor, key: str, given: Mapping[str, Any], 
     _refuse_own(means, kind, checked)
     with means.database.begin() as connection:
         row = _found(connection, key)
-        sealed = seal_secrets(means.vault, row.id, given)
-        untested = {"last_test_timestamp": None, "last_test_succeeded": None}
-        store.change(connection, row.id, {"sealed_secrets": sealed} | untested, means.clock.now())
-        audit.append(connection, means.clock, actor.client_id, "connection.secrets", key, {"fields": sorted(given)})
-    means.sources.forget(key)
-    said = f"Secrets updated for ConnectionConfig with key: {key}."
-    return try_connection(means, key) | {"msg": said} if verify else _verdict(said, None)
+        changed = not are_kept(means.vault, row, given)
+        if changed:
+            sealed = seal_secrets(means.vault, row.id, given)
+            untested = {"last_test_timestamp": None, "last_test_succeeded": None}
+            store.change(connection, row.id, {"sealed_secrets": sealed} | untested, means.clock.now())
+            audit.append(connection, means.clock, actor.client_id, "connection.secrets", key, {"fields": sorted(given)})
+    if changed:
+        means.sources.forget(key)
+    said = f"Secrets {'updated' if changed else 'unchanged'} for ConnectionConfig with key: {key}."
+    told = try_connection(means, key) if verify else _verdict(said, None)
+    return told | {"msg": said, "changed": changed}
 
 
 def try_connection(means: Means, key: str) -> dict[str, Any]:

@@ -8,16 +8,18 @@ names, so habeas' own settings are refused, and files only from the directories 
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from habeas.connectors.base import Connector
 from habeas.connectors.registry import connector_class
-from habeas.core.errors import BadInput
+from habeas.core.errors import BadInput, Unavailable
 from habeas.core.settings import PREFIX, Settings
 from habeas.store.connections import ConnectionRow
 from habeas.store.secrets import Vault
@@ -38,6 +40,19 @@ def open_secrets(vault: Vault, row: ConnectionRow) -> dict[str, Any]:
         return {}
     opened = vault.open_json(_PURPOSE, row.sealed_secrets, row.id)
     return dict(opened) if isinstance(opened, dict) else {}
+
+
+def are_kept(vault: Vault, row: ConnectionRow, given: Mapping[str, Any]) -> bool:
+    """Whether a connection's secrets are stored as given, references as references; what can't be opened isn't.
+
+    Takes as long whatever their values are.
+    """
+    try:
+        stored = open_secrets(vault, row)
+    except Unavailable:
+        return False
+    kept, new = (msgspec.json.encode(each, order="sorted") for each in (stored, dict(given)))
+    return row.sealed_secrets is not None and hmac.compare_digest(kept, new)
 
 
 def connector_of(vault: Vault, settings: Settings, row: ConnectionRow) -> Connector:

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from habeas.core.errors import BadInput, Conflict, DatabaseAway, HabeasError, Unavailable
-from habeas.store.migrate import upgrade
+from habeas.store.migrate import current_revision, upgrade
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -51,10 +51,8 @@ def is_made(url: str) -> bool:
 
     Raises as `Database.open`, and Unavailable where its server doesn't answer.
     """
-    from habeas.store.migrate import current_revision
-
     if make_url(url).get_backend_name() == "sqlite":
-        return (_sqlite_path(make_url(url))).exists()
+        return _sqlite_path(make_url(url)).exists()
     database = Database.open(url)
     try:
         with database.read() as connection:

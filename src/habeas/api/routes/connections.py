@@ -43,6 +43,12 @@ class CheckAnswer(BaseModel):
     failure_reason: str | None
 
 
+class SecretsAnswer(CheckAnswer):
+    """The same after secrets were given; `changed`: whether they were others than before."""
+
+    changed: bool
+
+
 class KindAnswer(BaseModel):
     """A kind of system that habeas can connect."""
 
@@ -94,11 +100,13 @@ def delete_connection(connection_key: str, here: Here, actor: Annotated[Actor, n
     connections.delete_connection(here, actor, connection_key)
 
 
-@router.put("/connection/{connection_key}/secret", response_model=CheckAnswer)
+@router.put("/connection/{connection_key}/secret", response_model=SecretsAnswer)
 def put_connection_secrets(
     connection_key: str, secrets: Annotated[dict[str, Any], Body()], here: Here, actor: Write, verify: bool = True
 ) -> dict[str, Any]:
-    """Replace all secrets of a connection: `url` or its parts; a value may be `env:NAME`, or `file:PATH` below HABEAS_SECRETS_DIR."""
+    """Replace all secrets of a connection: `url` or its parts; a value may be `env:NAME`, or `file:PATH` below
+    HABEAS_SECRETS_DIR.
+    """
     return connections.set_secrets(here, actor, connection_key, secrets, verify=verify)
 
 

@@ -149,7 +149,11 @@ Review = Annotated[Actor, needs("privacy-request:review")]
 Resume = Annotated[Actor, needs("privacy-request:resume")]
 Create = Annotated[Actor, needs_unless_verifying("privacy-request:create")]
 IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", description="makes a repeated call answer the same")
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="makes a repeated call answer the same; remembered for 24 hours, after that the key is new again",
+    ),
 ]
 
 
