@@ -109,3 +109,16 @@ def test_without_anybody_else_all_is_written(store: Store) -> None:
     store.describe(DATASET)
     assert store.erased()["db:address"]["masked"] == 2
     assert store.rows("SELECT street FROM address") == [(None,), (None,)]
+
+
+def test_a_table_that_appeared_after_planning_keeps_too(store: Store) -> None:
+    store.run(TABLES + "INSERT INTO customer VALUES (3, 'bob@example.com', NULL)")
+    store.describe(DATASET)
+    assert store.erase("bob@example.com")["outcome"] == "erased"  # now the plan is known
+    store.run(
+        "CREATE TABLE lease (id integer PRIMARY KEY, address_id integer REFERENCES address(id));"
+        "INSERT INTO lease VALUES (1, 6)"
+    )
+    ended = store.erase()
+    assert (ended["outcome"], ended["kept"]) == ("erased_with_kept", {"shared_row": 1})
+    assert store.rows("SELECT street FROM address ORDER BY id") == [(None,), ("Oak Street",)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from habeas.requests.datasets import save_text
 from habeas.requests.installation import Installation
 from habeas.requests.preview import NoTraversal
 from habeas.requests.service import explain, find, logs, plan, preview, read_request, receipt, retry, submit
+from habeas.requests.sources import FRESH_SECONDS
 from habeas.requests.worker import run_worker
 from requestbook import CLIENT, item, wait_until
 
@@ -143,6 +145,10 @@ def test_a_plan_is_cached_until_something_changes(connected: Installation) -> No
     digest, made = connected.planner.plan("download", ["email"])
     assert connected.planner.cached("download", ["email"], stamp) == (digest, made)
     assert connected.planner.cached("download", ["email", "phone_number"], stamp) is None
+    with pytest.MonkeyPatch.context() as later:
+        moment = time.monotonic() + FRESH_SECONDS + 1
+        later.setattr(time, "monotonic", lambda: moment)
+        assert connected.planner.cached("download", ["email"], stamp) is None
     connected.sources.forget_schemas()
     assert connected.planner.cached("download", ["email"], stamp) is None
     connected.clock.advance(1)  # type: ignore[attr-defined]

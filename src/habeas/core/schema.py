@@ -78,7 +78,8 @@ class TableSchema(msgspec.Struct, frozen=True):
     `unique_parts` are columns of unique indexes that are no keys, being partial or over expressions; `checks` are
     CHECKs in the store's own spelling. `indexes` holds the leading column names of each plain (non-partial) index,
     the primary key's and unique keys' included; an expression in an index appears as its text. `fingerprint` covers
-    names, types, nullability, keys and foreign keys, and is what a plan is pinned to.
+    names, types, nullability, keys, foreign keys from and to the table, triggers, checks and the privileges to write;
+    it is what a plan is pinned to.
     """
 
     table: TableName
@@ -96,6 +97,7 @@ class TableSchema(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     unique_parts: tuple[str, ...] = ()
     delete_triggers: bool = False  # a trigger runs when a row is deleted
+    expression_indexes: bool = True  # an index can be on an expression
 
     def column(self, name: str) -> ColumnSchema | None:
         """The column of that exact name, or None."""

@@ -1,13 +1,14 @@
 """Plans for policies as they are stored now: the catalog from datasets, connections and live schemas.
 
-Plans are cached by the stamp of the configuration and the generation of the sources, so that the next
-request of the same policy plans nothing. A refusal is never cached: once more is asked with schemas read
-anew before it stands. Never runs a plan.
+Plans are cached by the stamp of the configuration and the generation of the sources, for a minute, so that the
+next request of the same policy plans nothing; what changes in a store before that is noticed by its readers. A
+refusal is never cached: once more is asked with schemas read anew before it stands. Never runs a plan.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -55,15 +56,20 @@ class Planner:
         self._sources = sources
         self._region = region
         self._guard = threading.Lock()
-        self._plans: OrderedDict[Key, tuple[str, Plan]] = OrderedDict()
+        self._plans: OrderedDict[Key, tuple[float, str, Plan]] = OrderedDict()  # with the moment it was planned
         self._made: OrderedDict[str, Plan] = OrderedDict()  # by digest
         self._stored: OrderedDict[str, Plan] = OrderedDict()
         self._datasets: dict[tuple[str, str], Dataset] = {}  # by key and version
 
     def cached(self, policy_key: str, kinds: Collection[str], stamp: str) -> tuple[str, Plan] | None:
-        """Digest and plan made before for this configuration, if nothing it rests on was forgotten meanwhile."""
+        """Digest and plan made for this configuration less than FRESH_SECONDS ago, if nothing it rests on was
+        forgotten meanwhile.
+        """
         with self._guard:
-            return self._plans.get(self._key(policy_key, kinds, stamp))
+            known = self._plans.get(self._key(policy_key, kinds, stamp))
+        if known is None or time.monotonic() - known[0] > FRESH_SECONDS:
+            return None
+        return known[1:]
 
     def made(self, digest: str) -> Plan | None:
         """A plan by its digest, if it is in memory."""
@@ -80,13 +86,14 @@ class Planner:
 
         Raises NotFound for the policy, Refused where it can't be answered.
         """
+        moment = time.monotonic()
         described = self.describe(policy_key)
         if described.policy is None:
             raise NotFound(f"Policy with key {policy_key} does not exist")
         plan = self._build(described.policy, kinds, described.bound, max_age)
         digest = plan.digest()
         with self._guard:
-            _keep(self._plans, self._key(policy_key, kinds, described.stamp), (digest, plan))
+            _keep(self._plans, self._key(policy_key, kinds, described.stamp), (moment, digest, plan))
             _keep(self._made, digest, plan)
         return digest, plan
 

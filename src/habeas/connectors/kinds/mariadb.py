@@ -212,9 +212,9 @@ class MariadbConnector(SqlConnector):
         session.close()
 
     def _fingerprints(self, session: Session, tables: Sequence[TableName]) -> Mapping[TableName, str]:
-        from habeas.connectors.sql.mariadb_catalog import read_fingerprints
+        from habeas.connectors.sql.mariadb_catalog import MARIADB, MYSQL, read_fingerprints
 
-        return read_fingerprints(session, tables)
+        return read_fingerprints(session, tables, MARIADB if self.checks_by_table else MYSQL)
 
     def introspect(self, schema: str | None = None) -> StoreSchema:
         """By the information schema, some ten statements for a whole database."""

@@ -95,4 +95,4 @@ class SqlConnector(Connector):
             if step.table not in live:
                 raise SchemaChanged("the table is gone", where=step.address, fix="plan again")
             if live[step.table] != step.fingerprint:
-                raise SchemaChanged("the table's columns or keys have changed", where=step.address, fix="plan again")
+                raise SchemaChanged("the table's columns, keys or rules changed", where=step.address, fix="plan again")

@@ -47,24 +47,36 @@ SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION, COLUMN_NAME,
  WHERE TABLE_SCHEMA = {schema}{table} AND REFERENCED_TABLE_NAME IS NOT NULL
 """
 
+# Foreign keys that lead to a table, from tables of the same schema.
+_INCOMING = """
+SELECT REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, CONCAT(TABLE_NAME, '.', CONSTRAINT_NAME), ORDINAL_POSITION,
+       COLUMN_NAME, REFERENCED_COLUMN_NAME
+  FROM information_schema.KEY_COLUMN_USAGE
+ WHERE TABLE_SCHEMA = {schema} AND REFERENCED_TABLE_SCHEMA = {schema}{table}
+"""
+
 _ACTIONS = """
 SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE
   FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {schema}{table}
 """
 
 _CHECKS = """
-SELECT t.TABLE_NAME, c.CHECK_CLAUSE
+SELECT t.TABLE_SCHEMA, t.TABLE_NAME, c.CHECK_CLAUSE
   FROM information_schema.TABLE_CONSTRAINTS t JOIN information_schema.CHECK_CONSTRAINTS c
     ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME
- WHERE t.TABLE_SCHEMA = {schema} AND t.CONSTRAINT_TYPE = 'CHECK'
+ WHERE t.TABLE_SCHEMA = {schema} AND t.CONSTRAINT_TYPE = 'CHECK'{table}
 """
 
 # Names of checks are unique in a table only, where a check belongs to its table.
 _CHECKS_BY_TABLE = """
-SELECT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {schema}
+SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CHECK_CLAUSE
+  FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = {schema}{table}
 """
 
-_TRIGGERS = "SELECT DISTINCT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {schema}"
+_TRIGGERS = """
+SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, CONCAT(TRIGGER_NAME, ' ', ACTION_TIMING, ' ', EVENT_MANIPULATION)
+  FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {schema}{table}
+"""
 
 # Grants to the session's account and its roles, of the privilege to delete: everywhere, in a database, on a table.
 _DELETABLE = """
@@ -131,7 +143,9 @@ Place = tuple[str, str]
 class _Gathered:
     """What the catalog says of a schema's tables, or of some."""
 
-    def __init__(self, session: Session, schema: str | None = None, places: Iterable[Place] = ()) -> None:
+    def __init__(
+        self, session: Session, flavour: Flavour, schema: str | None = None, places: Iterable[Place] = ()
+    ) -> None:
         asked = [{"schema": schema}] if schema else [{"schema": place[0], "table": place[1]} for place in places]
         self.columns: dict[Place, list[_Column]] = defaultdict(list)
         for row in _ask(session, _COLUMNS, asked):
@@ -141,6 +155,9 @@ class _Gathered:
         self._indexes = _grouped(_ask(session, _INDEXES, asked), order=4)
         self._foreign = _grouped(_ask(session, _FOREIGN_KEYS, asked), order=3)
         self._actions = {tuple(row[:3]): row[3:] for row in _ask(session, _ACTIONS, asked)}
+        self._incoming = _grouped(_ask(session, _INCOMING, asked, by="REFERENCED_TABLE_NAME"), order=3)
+        self.checks = _texts(_ask(session, flavour.checks, asked))
+        self.triggers = _texts(_ask(session, _TRIGGERS, asked, by="EVENT_OBJECT_TABLE"))
 
     def keys(self, table: Place) -> set[KeyFact]:
         """Primary and unique keys of whole columns, and foreign keys."""
@@ -152,7 +169,13 @@ class _Gathered:
             target = f"{key.table.schema}.{key.table.name}"
             actions = f"{key.on_delete}/{key.on_update}"
             found.add(KeyFact("foreign", key.columns, target, key.target_columns, actions))
+        for name, rows in self._incoming[table].items():
+            found.add(KeyFact("incoming", tuple(row[4] for row in rows), name, tuple(row[5] for row in rows)))
         return found
+
+    def writable(self, table: Place) -> bool:
+        """Whether the credentials may update a column."""
+        return any("update" in column.privileges for column in self.columns[table])
 
     def foreign_keys(self, table: Place) -> list[ForeignKey]:
         """Foreign keys with the target's schema."""
@@ -169,6 +192,11 @@ class _Gathered:
                 )
             )
         return found
+
+    def unique_parts(self, table: Place) -> tuple[str, ...]:
+        """Columns of unique indexes of which a beginning, or an expression, must differ."""
+        partial = (rows for rows in self._indexes[table].values() if not rows[0][3] and any(row[6] for row in rows))
+        return tuple(dict.fromkeys(row[5] for rows in partial for row in rows if row[5] is not None))
 
     def indexes(self, table: Place) -> tuple[tuple[str, ...], ...]:
         """Columns of each index; one of an expression, or of a column's beginning, ends before it."""
@@ -188,6 +216,9 @@ class _Gathered:
         facts = TableFacts()
         facts.columns = [ColumnFact(each.name, each.native, bool(each.not_null)) for each in self.columns[table]]
         facts.keys = self.keys(table)
+        facts.rules |= {("trigger", text) for text in self.triggers[table]}
+        facts.rules |= {("check", text) for text in self.checks[table]}
+        facts.rules.add(("may", str(self.writable(table))))
         return facts
 
 
@@ -208,13 +239,13 @@ MYSQL = Flavour(
 )
 
 
-def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[TableName, str]:
+def read_fingerprints(session: Session, tables: Sequence[TableName], flavour: Flavour) -> Mapping[TableName, str]:
     """Fingerprints of the tables that exist, by the names asked for."""
     if not tables:
         return {}
     ((default,),) = session.fetch("SELECT DATABASE()")
     places = {table: (table.schema or default, table.name) for table in tables}
-    gathered = _Gathered(session, places=dict.fromkeys(places.values()))
+    gathered = _Gathered(session, flavour, places=dict.fromkeys(places.values()))
     return {table: gathered.facts(place).fingerprint() for table, place in places.items() if place in gathered.columns}
 
 
@@ -222,11 +253,7 @@ def read_schema(session: Session, schema: str | None, flavour: Flavour) -> Store
     """All tables and views of a schema, None for the session's default one."""
     ((own,),) = session.fetch("SELECT COALESCE(%(schema)s, DATABASE())", {"schema": schema})
     named = {"schema": own}
-    gathered = _Gathered(session, own)
-    checks: dict[str, list[str]] = defaultdict(list)
-    for table, clause in session.fetch(flavour.checks.format(schema="%(schema)s"), named):
-        checks[table].append(_text(clause))
-    triggers = {row[0] for row in session.fetch(_TRIGGERS.format(schema="%(schema)s"), named)}
+    gathered = _Gathered(session, flavour, own)
     deletable = _deletable(session, own, flavour)
     return StoreSchema(
         tuple(
@@ -234,9 +261,7 @@ def read_schema(session: Session, schema: str | None, flavour: Flavour) -> Store
                 gathered,
                 TableName(name, schema),
                 (own, name),
-                checks[name],
                 is_view=kind == "VIEW",
-                triggers=name in triggers,
                 deletable=None in deletable or name in deletable,
                 rows=rows,
             )
@@ -249,15 +274,14 @@ def _table(
     gathered: _Gathered,
     table: TableName,
     place: Place,
-    checks: Sequence[str],
     *,
     is_view: bool,
-    triggers: bool,
     deletable: bool,
     rows: int,
 ) -> TableSchema:
     facts = gathered.facts(place)
     columns = gathered.columns[place]
+    checks = gathered.checks[place]
     json = {found[1] for found in map(_JSON_CHECK.fullmatch, checks) if found}
     foreign = [_seen_from(table, place, key) for key in gathered.foreign_keys(place)]
     return TableSchema(
@@ -268,12 +292,15 @@ def _table(
         foreign_keys=tuple(sorted(foreign, key=str)),
         indexes=gathered.indexes(place),
         checks=tuple(check for check in checks if not _JSON_CHECK.fullmatch(check)),
-        triggers=triggers,
+        triggers=bool(gathered.triggers[place]),
         is_view=is_view,
         estimated_rows=int(rows),
-        writable=not is_view and any("update" in column.privileges for column in columns),
+        writable=not is_view and gathered.writable(place),
         deletable=not is_view and deletable,
         fingerprint=facts.fingerprint(),
+        unique_parts=gathered.unique_parts(place),
+        delete_triggers=any(text.endswith(" DELETE") for text in gathered.triggers[place]),
+        expression_indexes=False,  # MySQL has them, but none that MariaDB's statements could use
     )
 
 
@@ -325,12 +352,12 @@ def server_facts(session: Session) -> tuple[str, bool]:
     return version, True
 
 
-def _ask(session: Session, statement: str, asked: Sequence[Mapping[str, str]]) -> list[Row]:
+def _ask(session: Session, statement: str, asked: Sequence[Mapping[str, str]], *, by: str = "TABLE_NAME") -> list[Row]:
     parts: list[str] = []
     parameters: dict[str, str] = {}
     for index, place in enumerate(asked):
         named = {f"{name}{index}": value for name, value in place.items()}
-        table = f" AND TABLE_NAME = %(table{index})s" if "table" in place else ""
+        table = f" AND {by} = %(table{index})s" if "table" in place else ""
         parts.append(statement.format(schema=f"%(schema{index})s", table=table))
         parameters |= named
     return list(session.fetch(" UNION ALL ".join(parts), parameters)) if parts else []
@@ -341,6 +368,14 @@ def _grouped(rows: Sequence[Row], *, order: int) -> dict[Place, dict[str, list[R
     found: dict[Place, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in sorted(rows, key=lambda row: int(row[order])):
         found[row[0], row[1]][row[2]].append(row)
+    return found
+
+
+def _texts(rows: Iterable[Row]) -> dict[Place, list[str]]:
+    """Texts by table."""
+    found: dict[Place, list[str]] = defaultdict(list)
+    for schema, table, text in rows:
+        found[schema, table].append(_text(text))
     return found
 
 

@@ -69,7 +69,8 @@ SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 
-# Keys: unique indexes (plain, not partial) and foreign keys. Names of columns come in key order.
+# Keys: unique indexes (plain, not partial) and foreign keys from and to the table, names of columns in key order;
+# and what else decides on a write. A partition's share of a foreign key is no key of its own.
 _KEYS = """
 SELECT n.nspname, c.relname, CASE WHEN i.indisprimary THEN 'primary' ELSE 'unique' END AS kind,
        (SELECT array_agg(a.attname::text ORDER BY k.n)
@@ -91,6 +92,38 @@ SELECT n.nspname, c.relname, 'foreign',
   FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class tc ON tc.oid = f.confrelid JOIN pg_namespace tn ON tn.oid = tc.relnamespace
  WHERE f.contype = 'f' AND {where}
+UNION ALL
+SELECT n.nspname, c.relname, 'incoming',
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum),
+       sn.nspname, sc.relname,
+       (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.confkey) WITH ORDINALITY AS k(attnum, n)
+          JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum),
+       f.confdeltype::text, f.confupdtype::text, f.condeferrable, n.nspname = current_schema()
+  FROM pg_constraint f JOIN pg_class c ON c.oid = f.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class sc ON sc.oid = f.conrelid JOIN pg_namespace sn ON sn.oid = sc.relnamespace
+ WHERE f.contype = 'f' AND f.conparentid = 0 AND {where}
+UNION ALL
+SELECT n.nspname, c.relname, 'rule', w.facts, NULL, NULL, NULL, '', '', false, n.nspname = current_schema()
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
+    SELECT ARRAY['may', (has_table_privilege(c.oid, 'UPDATE') OR has_any_column_privilege(c.oid, 'UPDATE'))::text,
+                 has_table_privilege(c.oid, 'DELETE')::text]
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    UNION ALL
+    SELECT ARRAY['check', coalesce(pg_get_constraintdef(f.oid), '')] FROM pg_constraint f
+     WHERE f.conrelid = c.oid AND f.contype = 'c'
+    UNION ALL
+    SELECT ARRAY['unique', coalesce(pg_get_indexdef(i.indexrelid), '')] FROM pg_index i
+     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+       AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+    UNION ALL
+    SELECT ARRAY['trigger', g.tgname, g.tgtype::text, g.tgenabled::text] FROM pg_trigger g
+     WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+    UNION ALL
+    SELECT ARRAY['rewrite', r.rulename, r.ev_type::text, r.ev_enabled::text] FROM pg_rewrite r
+     WHERE r.ev_class = c.oid AND r.ev_type <> '1'
+  ) AS w(facts)
+ WHERE {where}
 """
 
 _IN_SCHEMA = "n.nspname = coalesce(%(schema)s, current_schema())"
@@ -172,7 +205,7 @@ def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[
             found.columns.append(ColumnFact(column, kind, not_null))
         default = schema if is_default else default
     for row in session.fetch(_KEYS.format(where=_IN_LIST), {"oids": list(oids)}):
-        facts[row[0], row[1]].keys.add(_key_fact(row))
+        _add_fact(facts[row[0], row[1]], row)
     answers = {}
     for table in tables:
         schema = table.schema or default
@@ -214,7 +247,8 @@ def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequ
     _, own_schema, name, kind, rows, writable, deletable, triggers, on_delete = relation
     facts = TableFacts()
     facts.columns = [ColumnFact(row[1], row[2], row[3]) for row in columns]
-    facts.keys = {_key_fact(row) for row in keys}
+    for row in keys:
+        _add_fact(facts, row)
     foreign = [row for row in keys if row[2] == "foreign"]
     return TableSchema(
         table=TableName(name, schema),
@@ -252,12 +286,16 @@ def _family(base: str, category: str, kind: str) -> TypeFamily:
     return TypeFamily.ARRAY if category == "A" else _FAMILIES.get(base, TypeFamily.OTHER)
 
 
-def _key_fact(row: Row) -> KeyFact:
-    _, _, kind, columns, target_schema, target, target_columns, on_delete, on_update, deferrable, _ = row
-    if kind != "foreign":
-        return KeyFact(kind, tuple(columns))
-    actions = f"{on_delete}{on_update}{'d' if deferrable else ''}"
-    return KeyFact(kind, tuple(columns), f"{target_schema}.{target}", tuple(target_columns), actions)
+def _add_fact(facts: TableFacts, row: Row) -> None:
+    """Add a row of _KEYS."""
+    _, _, kind, columns, other_schema, other, target_columns, on_delete, on_update, deferrable, _ = row
+    if kind == "rule":
+        facts.rules.add(tuple(columns))
+    elif other is None:
+        facts.keys.add(KeyFact(kind, tuple(columns)))
+    else:
+        actions = f"{on_delete}{on_update}{'d' if deferrable else ''}"
+        facts.keys.add(KeyFact(kind, tuple(columns), f"{other_schema}.{other}", tuple(target_columns), actions))
 
 
 def _foreign_key(row: Row, own_schema: str, asked: str | None) -> ForeignKey:

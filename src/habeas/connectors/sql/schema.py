@@ -1,4 +1,4 @@
-"""Fingerprints of live tables: what a plan is pinned to, made from names, types, nullability and keys.
+"""Fingerprints of live tables: what a plan is pinned to, made from names, types, nullability, keys and rules.
 
 The same function serves introspection and the cheap check, so that both agree. Never reads a store.
 """
@@ -19,7 +19,10 @@ class ColumnFact(NamedTuple):
 
 
 class KeyFact(NamedTuple):
-    """A key: `primary`, `unique` or `foreign`, its columns, and for a foreign key where it leads and how."""
+    """A key: `primary`, `unique` or `foreign`, its columns, and for a foreign key where it leads and how.
+
+    One of kind `incoming` is another table's foreign key that leads here: its columns, `target` the table that has it.
+    """
 
     kind: str
     columns: tuple[str, ...]
@@ -34,10 +37,11 @@ class TableFacts:
     def __init__(self) -> None:
         self.columns: list[ColumnFact] = []
         self.keys: set[KeyFact] = set()
+        self.rules: set[tuple[str, ...]] = set()  # what else decides on a write: triggers, checks, privileges
 
     def fingerprint(self) -> str:
-        """Hex SHA-256; the order of keys and of columns doesn't count."""
-        facts = [sorted(self.columns), sorted(self.keys)]
+        """Hex SHA-256; the order of keys, columns and rules doesn't count."""
+        facts = [sorted(self.columns), sorted(self.keys), sorted(self.rules)]
         return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode()).hexdigest()
 
     @property

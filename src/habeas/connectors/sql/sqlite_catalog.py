@@ -43,7 +43,7 @@ SELECT m.name, l.name, l."unique", l.partial, l.origin, i.name, i.cid, s.sql
   LEFT JOIN main.sqlite_master s ON s.type = 'index' AND s.name = l.name
  WHERE m.type = 'table' AND i.key = 1 ORDER BY m.name, l.name, i.seqno
 """
-_TRIGGERS = "SELECT tbl_name, sql FROM main.sqlite_master WHERE type = 'trigger'"
+_DEFINITIONS = "SELECT type, tbl_name, sql FROM main.sqlite_master WHERE type IN ('table', 'trigger')"
 _ON_DELETE = re.compile(r"\bDELETE\s+ON\b", re.IGNORECASE)
 
 _FAMILIES: tuple[tuple[str, TypeFamily], ...] = (
@@ -82,6 +82,21 @@ class _Gathered:
         self.foreign: dict[str, dict[int, list[Row]]] = defaultdict(lambda: defaultdict(list))
         for row in session.fetch(_FOREIGN_KEYS):
             self.foreign[row[0]][row[1]].append(row)
+        self.checks: dict[str, tuple[str, ...]] = {}
+        self._triggers: dict[str, list[str]] = defaultdict(list)
+        for kind, table, text in session.fetch(_DEFINITIONS):
+            if kind == "table":
+                self.checks[table] = checks_in(text or "")
+            else:
+                self._triggers[table.lower()].append(text)
+        self._incoming: dict[str, list[tuple[str, ForeignKey]]] = defaultdict(list)
+        for name in self.foreign:
+            for key in self.foreign_keys(name):
+                self._incoming[key.table.name].append((name, key))
+
+    def triggers(self, table: str) -> Sequence[str]:
+        """The triggers' texts."""
+        return self._triggers[table.lower()]
 
     def primary(self, table: str) -> tuple[str, ...]:
         """The primary key's columns, in key order."""
@@ -135,13 +150,17 @@ class _Gathered:
             facts.keys.add(KeyFact("primary", self.primary(table)))
         facts.keys |= {KeyFact("unique", columns) for columns in self.uniques(table)}
         for key in self.foreign_keys(table):
-            actions = f"{key.on_delete}/{key.on_update}"
-            facts.keys.add(KeyFact("foreign", key.columns, key.table.name, key.target_columns, actions))
+            facts.keys.add(KeyFact("foreign", key.columns, key.table.name, key.target_columns, _actions(key)))
+        for source, key in self._incoming[table]:
+            facts.keys.add(KeyFact("incoming", key.columns, source, key.target_columns, _actions(key)))
+        facts.rules |= {("trigger", text) for text in self.triggers(table)}
+        facts.rules |= {("check", text) for text in self.checks.get(table, ())}
+        facts.rules.add(("unique", *self.unique_parts(table)))
         return facts
 
 
 def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[TableName, str]:
-    """Fingerprints of the tables that exist, by three pragmas over the whole schema."""
+    """Fingerprints of the tables that exist, by pragmas over the whole schema."""
     gathered = _Gathered(session)
     return {
         table: gathered.facts(table.name).fingerprint()
@@ -153,24 +172,17 @@ def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[
 def read_schema(session: Session, dialect: Dialect, *, writable: bool) -> StoreSchema:
     """All tables and views of the file."""
     gathered = _Gathered(session)
-    triggers: dict[str, bool] = {}
-    for name, text in session.fetch(_TRIGGERS):
-        triggers[name] = triggers.get(name, False) or _ON_DELETE.search(text) is not None
     return StoreSchema(
-        tuple(
-            _table(session, dialect, gathered, row, triggers=triggers.get(row[0]), writable=writable)
-            for row in session.fetch(_TABLES)
-        ),
+        tuple(_table(session, dialect, gathered, row, writable=writable) for row in session.fetch(_TABLES)),
         documents=(TypeFamily.JSON, TypeFamily.TEXT, TypeFamily.OTHER),
     )
 
 
-def _table(
-    session: Session, dialect: Dialect, gathered: _Gathered, row: Row, *, triggers: bool | None, writable: bool
-) -> TableSchema:
+def _table(session: Session, dialect: Dialect, gathered: _Gathered, row: Row, *, writable: bool) -> TableSchema:
     name, kind, definition = row
     table = TableName(name)
     is_view = kind == "view"
+    triggers = gathered.triggers(name)
     return TableSchema(
         table=table,
         columns=tuple(_column(each) for each in gathered.columns[name]),
@@ -178,9 +190,9 @@ def _table(
         uniques=gathered.uniques(name),
         foreign_keys=gathered.foreign_keys(name),
         indexes=_indexes(gathered, name),
-        checks=() if is_view else checks_in(definition or ""),
-        triggers=triggers is not None,
-        delete_triggers=bool(triggers),
+        checks=gathered.checks.get(name, ()),
+        triggers=bool(triggers),
+        delete_triggers=any(_ON_DELETE.search(text) for text in triggers),
         is_view=is_view,
         estimated_rows=0 if is_view else _estimate(session, dialect, table, definition or ""),
         writable=writable and not is_view,
@@ -188,6 +200,10 @@ def _table(
         fingerprint=gathered.facts(name).fingerprint(),
         unique_parts=gathered.unique_parts(name),
     )
+
+
+def _actions(key: ForeignKey) -> str:
+    return f"{key.on_delete}/{key.on_update}"
 
 
 def _estimate(session: Session, dialect: Dialect, table: TableName, definition: str) -> int:
