@@ -108,13 +108,15 @@ def test_authorising_costs_one_statement(api: Api) -> None:
     assert len([each for each in seen if not each.startswith("BEGIN")]) == 1
 
 
-def test_public_intake_exists_only_with_verification(tmp_path: Any) -> None:
+def test_public_intake_is_refused_with_the_reason_until_codes_are_sent(tmp_path: Any) -> None:
     item = [{"policy_key": "download", "identity": {"email": "someone@example.com"}}]
     for api in open_api(tmp_path / "off"):
         assert api.call("POST", "/privacy-request", token=None, json=item).status_code == 401
     for api in open_api(tmp_path / "on", subject_identity_verification_required=True):
-        told = api.ok("POST", "/privacy-request", token=None, json=item)
-        assert told["succeeded"][0]["status"] == "identity_unverified"
+        refused = api.call("POST", "/privacy-request", token=None, json=item)
+        assert refused.status_code == 501
+        assert "no codes are sent" in refused.json()["detail"]
+        assert api.ok("GET", "/privacy-request")["total"] == 0
         assert api.ok("POST", "/privacy-request", json=item)["succeeded"][0]["status"] == "pending"
         assert api.call("POST", "/privacy-request", token="garbage", json=item).status_code == 401
         assert api.call("GET", "/privacy-request", token=None).status_code == 401

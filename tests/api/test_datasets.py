@@ -128,6 +128,9 @@ dataset:
     assert told["succeeded"][0]["fides_key"] == "from_yaml"
     assert shared_api.ok("GET", f"{place}/dataset/from_yaml") == told["succeeded"][0]
     assert shared_api.call("PATCH", path, content=text.encode()).status_code == 415
+    for kind in ("application/json", "text/yaml", "text/plain", "application/yml"):
+        answer = shared_api.call("PATCH", path, content=text.encode(), headers={"Content-Type": kind})
+        assert answer.status_code == 415
     faults = {
         text.replace("user.contact.email", "user.contact.emial"): 422,
         text.replace("[user", "[[user"): 400,

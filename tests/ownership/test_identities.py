@@ -15,6 +15,8 @@ import pytest
 from flowbook import Flow, opened
 from habeas.core.identity import Assurance, Identity
 from habeas.execute.context import CohortContext, Member
+from habeas.requests.clients import PUBLIC
+from habeas.requests.service import submit
 
 DDL = [
     "CREATE TABLE contact (id integer PRIMARY KEY, email varchar(60), phone varchar(60), uk_phone varchar(60),"
@@ -247,10 +249,7 @@ def test_what_the_public_claims_waits_for_verification(tmp_path: Path) -> None:
     with opened(tmp_path / "data", subject_identity_verification_required=True) as public:
         public.api.access_policy("download_user", ["user"])
         item = {"policy_key": "download_user", "identity": {"email": "ada@example.com"}}
-        headers = public.api.http.headers
-        token = headers.pop("Authorization")
-        (taken,) = public.api.call("POST", "/privacy-request", [item])["succeeded"]
-        headers["Authorization"] = token
+        (taken,) = submit(public.installation, [item], actor=PUBLIC).succeeded
         shown = public.api.show(taken["id"])
         assert (shown["status"], shown["stage"]) == ("identity_unverified", "verify_identity")
         (vouched,) = public.api.submit("download_user", {"email": "ada@example.com"})

@@ -21,8 +21,8 @@ from starlette.responses import Response
 
 from habeas.api.body import parse_json
 from habeas.api.limits import CallLimit
-from habeas.core.errors import BadInput, Unauthorised
-from habeas.requests.clients import PUBLIC, SCOPES, Actor, resolve_token
+from habeas.core.errors import BadInput, NotOffered, Unauthorised
+from habeas.requests.clients import SCOPES, Actor, resolve_token
 from habeas.requests.installation import Installation
 
 MAX_BODY = 8 * 1024 * 1024
@@ -65,7 +65,9 @@ def needs(scope: str) -> Any:
 
 
 def needs_unless_verifying(scope: str) -> Any:
-    """The calling actor, or `PUBLIC` for a call without a token where identities are verified first."""
+    """The calling actor. Where identities are to be verified first, a call without a token is told (NotOffered) that
+    codes aren't sent yet, rather than taking in what nobody could ever verify.
+    """
     return Security(_caller_or_public, scopes=[scope])
 
 
@@ -154,7 +156,10 @@ async def _authorise(request: Request, scope: str, public: bool) -> Actor:
             limit: CallLimit = request.app.state.public_limit
             limit.check((address(request),))
             limit.count((address(request),))
-            return PUBLIC
+            raise NotOffered(
+                "identities can't be verified yet: no codes are sent, so nothing is taken in without a token",
+                fix="send Authorization: Bearer, and vouch for the identity",
+            )
         raise Unauthorised(
             "Not authenticated", fix="send Authorization: Bearer with a token from POST /api/v1/oauth/token"
         )

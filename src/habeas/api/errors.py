@@ -66,7 +66,7 @@ def answer_error(error: HabeasError) -> Response:
         items = [each.detail(() if each.loc[:1] == ("body",) else ("body",)) for each in error.problems]
         return problem(error.status, items, code=error.code, more=more, headers=headers)
     if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        location = ["body", *(error.where.split(".") if error.where else [])]
+        location = [error.part, *(error.where.split(".") if error.where else [])]
         return problem(
             error.status, [{"loc": location, "msg": str(error), "type": error.code}], code=error.code, more=more
         )

@@ -21,6 +21,7 @@ class HabeasError(Exception):
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     advice: ClassVar[str] = "retry"
+    part: ClassVar[str] = "body"  # of a call, that `where` is in: body, query or header
 
     def __init__(self, message: str, *, where: str | None = None, fix: str | None = None) -> None:
         super().__init__(message)
@@ -40,6 +41,18 @@ class BadInput(HabeasError):
 
     status = 422
     code = "bad_input"
+
+
+class BadQueryInput(BadInput):
+    """A parameter of the query is not allowed; `where` is its name."""
+
+    part = "query"
+
+
+class BadHeader(BadInput):
+    """A header is not allowed; `where` is its name."""
+
+    part = "header"
 
 
 class BadSyntax(BadInput):
@@ -75,6 +88,13 @@ class Conflict(HabeasError):
 
     status = 409
     code = "conflict"
+
+
+class NotOffered(HabeasError):
+    """Asked for something that this version doesn't do."""
+
+    status = 501
+    code = "not_offered"
 
 
 class Unavailable(HabeasError):

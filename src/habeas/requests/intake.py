@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from habeas.core.errors import BadInput, Conflict, Unauthorised
+from habeas.core.errors import BadHeader, BadInput, Conflict, Unauthorised
 from habeas.core.identity import Assurance
 from habeas.requests.answer import TIMES, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
@@ -182,7 +182,7 @@ def _due(requested_at: datetime, days: int) -> datetime | None:
 
 def _submit_once(intake: _Intake, checked: Sequence[Submission | BadInput], items: Sequence[Any], key: str) -> Bulk:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise BadInput("must be up to 255 visible ASCII characters", where="Idempotency-Key")
+        raise BadHeader("must be up to 255 visible ASCII characters", where="Idempotency-Key")
     digest = _digest(intake.installation, items)
     try:
         with intake.installation.database.begin() as connection:
@@ -206,7 +206,7 @@ def _known_answer(intake: _Intake, connection: Connection, key: str, digest: str
     if row is None:
         return None
     if not hmac.compare_digest(row["body_digest"], digest):
-        raise BadInput("was used before with another body", where="Idempotency-Key", fix="use a new key")
+        raise BadHeader("was used before with another body", where="Idempotency-Key", fix="use a new key")
     plain = intake.installation.vault.open(ANSWER, row["sealed_answer"], _context(intake.client_id, key))
     return _read_answer(json.loads(plain))
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.engine import Connection
 
-from habeas.core.errors import BadInput, NotFound
+from habeas.core.errors import BadInput, BadQueryInput, NotFound
 from habeas.requests.answer import identities_of, item_of, policies_of
 from habeas.requests.bulk import DEFAULT_SIZE, Page
 from habeas.requests.installation import Installation
@@ -87,9 +87,11 @@ def find(
     Raises BadQuery for filters that contradict each other, BadInput for an unknown sort field.
     """
     if sort_field not in SORTABLE:
-        raise BadInput(f"{sort_field} is not on PrivacyRequest", where="sort_field", fix=", ".join(sorted(SORTABLE)))
+        raise BadQueryInput(
+            f"{sort_field} is not on PrivacyRequest", where="sort_field", fix=", ".join(sorted(SORTABLE))
+        )
     if sort_direction not in ("asc", "desc"):
-        raise BadInput("must be asc or desc", where="sort_direction")
+        raise BadQueryInput("must be asc or desc", where="sort_direction")
     narrowed = _narrow(installation, wanted or RequestFilter())
     with installation.database.read() as connection:
         total = store.count(connection, narrowed)

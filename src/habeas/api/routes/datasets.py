@@ -17,7 +17,7 @@ from habeas.requests.drafts import draft_of_connection
 
 router = APIRouter(tags=["Datasets"], route_class=GuardedRoute)
 
-YAML_TYPES = ("application/x-yaml", "application/yaml", "text/yaml", "text/x-yaml")
+YAML_TYPES = ("application/x-yaml", "application/yaml")  # fidesops' own, and RFC 9512's
 
 Document = dict[str, Any]
 

@@ -40,7 +40,7 @@ _ITEM = {
     },
 }
 
-Item = Annotated[dict[str, Any], WithJsonSchema(_ITEM)]
+Item = Annotated[Any, WithJsonSchema(_ITEM)]
 """One request as given. Its faults are its own: they never stop the other items, so the service checks it."""
 
 
