@@ -17,7 +17,11 @@ from habeas.connectors.kinds.mariadb import MariadbSecrets, MysqlConnector
 from habeas.core.errors import SourceDenied, SourceError
 from habeas.core.expression import Column, Concat, Constant, Digest, Hmac, Null, Secret
 from habeas.core.schema import TypeFamily
+from habeas.dataset.load import dataset_from
+from habeas.plan.build import build_plan
+from habeas.plan.graph import BoundDataset, Catalog
 from habeas.plan.model import Mask, Plan, Seed, Segment, Standing
+from planbook import policy_of
 
 ADA = seed("ada@example.com")
 MASK = Mask("email", "r", "string_rewrite", "constant", Constant("MASKED"))
@@ -162,11 +166,34 @@ def test_introspection_tells_types_checks_and_privileges(harness: MariadbHarness
     assert table.uniques == (("other",),)  # names may differ after their tenth letter
     assert table.indexes == (("id",), ("other",))
     assert (len(table.checks), table.triggers, table.writable, table.deletable) == (1, True, True, True)
+    assert (table.unique_parts, table.delete_triggers, table.expression_indexes) == (("name",), False, False)
     for privileges, allowed in {("SELECT", "UPDATE"): (True, False), ("SELECT", "DELETE"): (False, True)}.items():
         limited = type(connector)(MariadbSecrets.model_validate(harness.account(*privileges)))
         (seen,) = limited.introspect().tables
         assert (seen.writable, seen.deletable) == allowed
         limited.close()
+
+
+def test_advice_for_a_lookup_names_no_index_that_mariadb_cant_make(
+    harness: MariadbHarness, connector: Connector
+) -> None:
+    harness.run("CREATE TABLE people (id INTEGER PRIMARY KEY, email VARCHAR(90), KEY (email))")
+    advice = []
+    for match in ("canonical", "exact"):
+        email = {
+            "name": "email",
+            "data_categories": ["user.contact.email"],
+            "fides_meta": {"identity": "email", "identity_match": match},
+        }
+        fields = [{"name": "id", "fides_meta": {"primary_key": True}}, email]
+        document = {"fides_key": "shop", "collections": [{"name": "people", "fields": fields}]}
+        dataset = dataset_from(document, where="shop")
+        bound = BoundDataset(dataset, "store", "write", False, connector.introspect(), None)
+        plan = build_plan(policy_of({"access": ["user"]}), Catalog((bound,)), ("email",), region="US")
+        advice += [(match, each.fix) for each in plan.warnings if each.code == "scan"]
+    assert [match for match, _ in advice] == ["canonical"]
+    assert "identity_match: exact" in advice[0][1]
+    assert "CREATE INDEX" not in advice[0][1]
 
 
 def test_without_temp_tables_the_check_says_what_to_grant(harness: MariadbHarness, connector: Connector) -> None:

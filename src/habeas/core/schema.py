@@ -97,6 +97,8 @@ class TableSchema(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     unique_parts: tuple[str, ...] = ()
     delete_triggers: bool = False  # a trigger runs when a row is deleted
+    # By kind of identity: the indexes that serve its canonical lookup together, by their expressions of a column {0}.
+    seed_indexes: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = ()
     expression_indexes: bool = True  # an index can be on an expression
 
     def column(self, name: str) -> ColumnSchema | None:

@@ -35,10 +35,27 @@ def serves_seed(node: Node, column: str, kind: str, match: IdentityMatch) -> boo
     """Whether an index serves the lookup of candidates by identity."""
     if node.table is None:
         return True
-    if _by_last_digits(kind, match) or node.inside(column) is not None:
+    if node.inside(column) is not None:
+        return False
+    needed = _canonical_indexes(node, kind, match)
+    if needed:
+        return all(_has_index(node, column, each) for each in needed)
+    if _by_last_digits(kind, match):
         return False
     wanted = _reduced(seed_expression(column, kind, match))
     return any(index and (index[0] == wanted or _reduced(index[0]) == wanted) for index in node.table.indexes)
+
+
+def _canonical_indexes(node: Node, kind: str, match: IdentityMatch) -> tuple[tuple[str, ...], ...]:
+    """The indexes that the store needs together for the lookup; none where one on the column or nothing serves."""
+    known = dict(node.table.seed_indexes) if node.table is not None and match == "canonical" else {}
+    return known.get(kind, ())
+
+
+def _has_index(node: Node, column: str, expressions: tuple[str, ...]) -> bool:
+    wanted = [_reduced(each.format(_quoted(column))) for each in expressions]
+    indexes = node.table.indexes if node.table is not None else ()
+    return any([_reduced(each) for each in index[: len(wanted)]] == wanted for index in indexes)
 
 
 def seed_expression(column: str, kind: str, match: IdentityMatch) -> str:
@@ -63,7 +80,8 @@ def _scans(step: Step, node: Node) -> Iterator[Caution]:
         return
     for seed in step.seeds:
         if not seed.indexed:
-            yield _seed_scan(step, seed)
+            needed = _canonical_indexes(node, seed.kind, seed.match)
+            yield _seed_scan(step, seed, needed, by_expression=node.table.expression_indexes)
     for columns in dict.fromkeys(link.columns for link in step.links if not link.indexed):
         names = ", ".join(columns)
         message = f"no index serves the lookup by {names}: the whole table is read"
@@ -71,14 +89,23 @@ def _scans(step: Step, node: Node) -> Iterator[Caution]:
         yield Caution(step.address, "scan", message, _IN_A_COLUMN if _is_inside(step, columns) else fix)
 
 
-def _seed_scan(step: Step, seed: Seed) -> Caution:
+def _seed_scan(step: Step, seed: Seed, needed: tuple[tuple[str, ...], ...], *, by_expression: bool) -> Caution:
     message = f"no index serves the lookup by {seed.kind} in {seed.column}: the whole table is read"
+    if needed and not _is_inside(step, (seed.column,)):
+        fixes = (
+            _create_index(step, (seed.column, str(number)), ", ".join(each).format(_quoted(seed.column)))
+            for number, each in enumerate(needed, 1)
+        )
+        return Caution(step.address, "scan", message, "; ".join(fixes))
     if _by_last_digits(seed.kind, seed.match):
         fix = "store the number in one form and declare identity_match: exact, with an index on the column"
         return Caution(step.address, "scan", message, fix)
     if _is_inside(step, (seed.column,)):
         return Caution(step.address, "scan", message, _IN_A_COLUMN)
     expression = seed_expression(seed.column, seed.kind, seed.match)
+    if expression != _quoted(seed.column) and not by_expression:
+        fix = "store the address in one form and declare identity_match: exact, with an index on the column"
+        return Caution(step.address, "scan", message, fix)
     return Caution(step.address, "scan", message, _create_index(step, (seed.column,), expression))
 
 
@@ -105,5 +132,5 @@ def _quoted(name: str) -> str:
 
 def _reduced(expression: str) -> str:
     """An index expression without what stores add when they show it: casts, quotes, spaces, brackets."""
-    text = _CAST.sub("", expression.lower()).replace("both from", "").replace("btrim", "trim")
+    text = _CAST.sub("", expression.lower()).replace("both from", "").replace("collate", "").replace("btrim", "trim")
     return re.sub(r"[\s\"`()\[\]]", "", text)
