@@ -183,3 +183,9 @@ def test_an_item_that_is_no_object_fails_alone(shared_api: Api) -> None:
     assert len(told["succeeded"]) == 1
     assert [each["data"] for each in told["failed"]] == [{}] * 4
     assert all("object" in each["message"] for each in told["failed"])
+
+
+def test_a_download_as_csv_is_said_to_be_missing(shared_api: Api) -> None:
+    answer = shared_api.call("GET", "/privacy-request", params={"download_csv": "true"})
+    assert (answer.status_code, answer.json()["code"]) == (501, "not_offered")
+    assert shared_api.call("GET", "/privacy-request", params={"download_csv": "false"}).status_code == 200

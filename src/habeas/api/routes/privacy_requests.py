@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from habeas.api.access import GuardedRoute, Here, needs, needs_unless_verifying
 from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, BulkOf, PageNumber, PageOf, PageSize
-from habeas.core.errors import Conflict
+from habeas.core.errors import Conflict, NotOffered
 from habeas.requests import service
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Page
 from habeas.requests.clients import Actor
@@ -217,12 +217,15 @@ def get_privacy_requests(
     wanted: Annotated[RequestFilter, Depends(_wanted)],
     verbose: bool = False,
     include_identities: bool = False,
+    download_csv: bool = False,
     sort_field: str = "created_at",
     sort_direction: Literal["asc", "desc"] = "desc",
     page: PageNumber = FIRST_PAGE,
     size: PageSize = PAGE_SIZE,
 ) -> Page:
-    """Requests that match all filters, newest first. `verbose` adds the log under `results`."""
+    """Requests that match all filters, newest first. `verbose` adds the log under `results`; `download_csv` isn't offered yet."""
+    if download_csv:
+        raise NotOffered("a list can't be downloaded as CSV yet", where="download_csv", fix="read the pages as JSON")
     return service.find(
         here,
         wanted,
