@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import msgspec
 from pydantic import BaseModel
 
-from habeas.core.nested import Entries
 from habeas.core.errors import SourceError
+from habeas.core.nested import Entries
 from habeas.core.schema import StoreSchema, TableName
 from habeas.plan.model import Link, Plan, Segment, Standing, Step
 
@@ -204,7 +204,12 @@ class Reader(ABC):
 
 
 class Writer(ABC):
-    """Chunked writes to one store, each chunk one explicit transaction that repeats safely."""
+    """Chunked writes to one store, each chunk one explicit transaction that repeats safely.
+
+    `wrote` turns True just before a transaction that writes is committed: from then on something may be written.
+    """
+
+    wrote: bool = False
 
     @abstractmethod
     def mask(self, step: Step, chunk: FrozenChunk, digest_key: bytes | None = None) -> int:

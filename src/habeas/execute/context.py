@@ -6,11 +6,12 @@ here has effects of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from habeas.connectors.base import Connector, Fence, SeedValue
+from habeas.connectors.base import Connector, Fence, SeedValue, Writer
 from habeas.core.identity import Assurance, Identity, canonical
 from habeas.plan.model import Plan, Step
 from habeas.spool.frames import Frame, Spool
@@ -80,6 +81,17 @@ class CohortContext:
     log: LogSink
     digest_key: bytes = field(repr=False)
     region: str = "US"
+    wrote: Callable[[], None] = lambda: None  # called when a store may have been written to
+
+    @contextmanager
+    def writer(self, connection: str) -> Iterator[Writer]:
+        """A fenced writer of a connection, noting whether it wrote."""
+        with self.connector(connection).writer(self.label, self.fence) as writer:
+            try:
+                yield writer
+            finally:
+                if writer.wrote:
+                    self.wrote()
 
     @property
     def label(self) -> str:

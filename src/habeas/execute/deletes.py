@@ -62,7 +62,7 @@ def as_masked(step: Step) -> Step:
 def untie_rows(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) -> None:
     """Set foreign keys that form a cycle to NULL on rows that are deleted next."""
     for step in (each for each in steps if each.untie):
-        with context.connector(step.connection).writer(context.label, context.fence) as writer:
+        with context.writer(step.connection) as writer:
             for chunk in _to_delete(freezer, step.index):
                 writer.untie(step, chunk)
 
@@ -74,7 +74,7 @@ def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
         for step in steps:
             yield from ((step, chunk) for chunk in _to_delete(freezer, step.index))
 
-    with context.connector(steps[0].connection).writer(context.label, context.fence) as writer:
+    with context.writer(steps[0].connection) as writer:
         writer.delete_together(parts(), context.digest_key)
 
 

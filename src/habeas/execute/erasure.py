@@ -108,7 +108,7 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
 def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> bool:
     """Count the step's rows as they are now; whether some had to be written."""
     late = False
-    with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
+    with at(step), context.writer(step.connection) as writer:
         _know(context, freezer, writer, step)
         for chunk in freezer.chunks(step.index):
             tally.add_frozen(chunk)
@@ -202,7 +202,7 @@ def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
 
 
 def _write_frames(context: CohortContext, freezer: Freezer, step: Step, frames: Iterable[Frame]) -> None:
-    with at(step), context.connector(step.connection).writer(context.label, context.fence) as writer:
+    with at(step), context.writer(step.connection) as writer:
         _know(context, freezer, writer, step)
         for frame in frames:
             chunk = read_chunk(context, frame)

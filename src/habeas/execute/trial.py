@@ -32,7 +32,7 @@ def try_writes(context: CohortContext, freezer: Freezer) -> None:
 
 
 def _problems(context: CohortContext, step: Step, chunks: Iterable[FrozenChunk]) -> Iterator[tuple[int, Refused]]:
-    with context.connector(step.connection).writer(context.label, context.fence) as writer:
+    with context.writer(step.connection) as writer:
         for chunk in chunks:
             for check in step.checks:
                 positions = _refused_rows(writer, step, chunk, check)

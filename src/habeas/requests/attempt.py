@@ -48,7 +48,7 @@ class Progress(msgspec.Struct):
     access: AccessResult | None = None
     freeze_epoch: int | None = None
     erasure: ErasureResult | None = None  # after the freeze, then final after verification
-    wrote: bool = False  # whether masking may have begun
+    wrote: bool = False  # whether masking may have begun, as far as whoever takes over can know
     verified: bool = False
     frames: dict[str, tuple[int, str]] = {}  # durable frames by name: size and digest
 
@@ -74,6 +74,7 @@ class Attempt:
         self.started: datetime = row["created_at"]
         self._fenced_at = -FRESH_SECONDS
         self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False)
+        self.wrote = self.progress.wrote  # whether a store may have been written to, by this attempt or one before
         with installation.database.read() as connection:
             self.plan: Plan = installation.planner.stored(connection, self.plan_digest)
             rows = store.members_of(connection, self.cohort_id) if claim is None else claim.members
@@ -89,6 +90,7 @@ class Attempt:
             spool=self.spool,
             frames=_Book(self),
             fence=self.fence,
+            wrote=self._note_write,
             log=self.log,
             digest_key=installation.vault.key(DIGEST_PURPOSE),
             region=installation.settings.phone_region,
@@ -152,6 +154,9 @@ class Attempt:
         now = self.installation.clock.now()
         with self.installation.database.begin() as connection:
             logs.append(connection, [self._log_row(entry, now) for entry in entries])
+
+    def _note_write(self) -> None:
+        self.wrote = True
 
     def _connector(self, key: str) -> Connector:
         return self.installation.sources.connector(key)

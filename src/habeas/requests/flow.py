@@ -58,7 +58,7 @@ def _access(attempt: Attempt) -> None:
 def _freeze(attempt: Attempt) -> None:
     attempt.progress.erasure = _freeze_or_refuse(attempt)
     attempt.progress.freeze_epoch = attempt.epoch
-    attempt.progress.wrote = attempt.progress.erasure.frozen() > 0  # from here on, masking may have begun
+    attempt.progress.wrote = attempt.progress.erasure.frozen() > 0  # from here on, a crash leaves in doubt
 
 
 def _freeze_or_refuse(attempt: Attempt) -> ErasureResult:
@@ -180,7 +180,7 @@ def _retrying(attempt: Attempt, stage: StageOf, error: HabeasError) -> list[LogE
 def _drift(attempt: Attempt, error: SchemaChanged) -> None:
     for connection in {step.connection for step in attempt.plan.steps}:
         attempt.installation.sources.forget_schemas(connection)
-    if attempt.progress.wrote:  # what was frozen belongs to the plan that froze it
+    if attempt.wrote:  # what was frozen belongs to the plan that froze it
         error.fix = "bring the table's columns and keys back as they were, then retry"
         fail(attempt, error, Reason.INCOMPLETE)
     elif any(row["attempt"] >= REPLANS for row in attempt.rows):
@@ -191,6 +191,6 @@ def _drift(attempt: Attempt, error: SchemaChanged) -> None:
 
 
 def _reason(attempt: Attempt, error: HabeasError) -> Reason:
-    if attempt.progress.wrote:
+    if attempt.wrote:
         return Reason.INCOMPLETE
     return Reason.DELIVERY if isinstance(error, DeliveryFailed) else Reason.REFUSED

@@ -150,6 +150,7 @@ class SqlWriter(Writer):
         self._session.begin(writes=writes)
         try:
             yield
+            self.wrote = self.wrote or writes  # a commit that fails may have taken effect
             self._session.commit()
         except BaseException:
             self._session.rollback()
