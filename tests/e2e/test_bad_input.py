@@ -139,7 +139,7 @@ def test_a_faulty_item_is_told_and_stops_no_other(flow: Flow, shop: Path, item: 
     (failure,) = told["failed"]
     assert said in failure["message"], failure
     assert SECRET not in failure["message"]
-        assert failure["data"] == item
+    assert failure["data"] == (item if isinstance(item, dict) else {})
 
 
 def test_an_unknown_category_names_the_nearest_one(flow: Flow, shop: Path) -> None:

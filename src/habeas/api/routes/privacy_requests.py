@@ -223,7 +223,7 @@ def get_privacy_requests(
     page: PageNumber = FIRST_PAGE,
     size: PageSize = PAGE_SIZE,
 ) -> Page:
-    """Requests that match all filters, newest first. `verbose` adds the log under `results`; `download_csv` isn't offered yet."""
+    """Requests that match all filters, newest first. `verbose` adds the log under `results`; CSV isn't offered yet."""
     if download_csv:
         raise NotOffered("a list can't be downloaded as CSV yet", where="download_csv", fix="read the pages as JSON")
     return service.find(
