@@ -33,6 +33,13 @@ _READ_AS_TEXT = frozenset({TypeFamily.INTERVAL, TypeFamily.TIME, TypeFamily.OTHE
 _KEY_ARRAYS = {TypeFamily.INTEGER: "int8", TypeFamily.UUID: "uuid", TypeFamily.TEXT: "text"}
 _SEPARATORS = " -().+/"
 _THROUGH = "[*]" * 4  # lists in lists: so many levels of them at each name
+_BARE = f"translate(({{0}})::text, '{_SEPARATORS}', '')"
+# Both sides of the OR in `email_candidates` and `phone_candidates`. The second expression of an index is there for
+# its statistics alone, without which the planner takes most numbers for odd ones.
+SEED_INDEXES = (
+    ("email", (("lower(trim({0}))",), ("(({0}) COLLATE \"C\" ~ '[^ -~]')",))),
+    ("phone_number", ((f"right({_BARE}, 7)", _BARE), (f"(({_BARE}) COLLATE \"C\" ~ '[^0-9]')",))),
+)
 # Texts that are a value of a type in its one exact form; others of that type are no match.
 _EXACT_TEXTS = {
     TypeFamily.INTEGER: "^(0|-?[1-9][0-9]{0,17})$",

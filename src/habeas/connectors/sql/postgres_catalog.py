@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from habeas.connectors.sql.postgres import SEED_INDEXES
 from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
 from habeas.connectors.sql.session import Row, Session
 from habeas.core.schema import (
@@ -237,6 +238,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
             indexes=tuple(indexes[row[0]]),
             checks=tuple(checks[row[0]]),
             unique_parts=tuple(unique_parts[row[0]]),
+            seed_indexes=SEED_INDEXES,
         )
         for row in relations
     )

@@ -108,9 +108,7 @@ class SqliteDialect(Dialect):
 
     def phone_candidates(self, operand: str, column: Column) -> str:
         """Separators are dropped; what then isn't all digits only Python can read."""
-        bare = f"CAST({operand} AS TEXT)"
-        for separator in _SEPARATORS:
-            bare = f"replace({bare}, '{separator}', '')"
+        bare = _bare(operand)
         return f"(substr({bare}, -7) IN (SELECT value FROM json_each(:values)) OR ({bare} GLOB '*[^0-9]*') = 1)"
 
     def create_found(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
@@ -279,6 +277,21 @@ class SqliteDialect(Dialect):
 
 def _ingredient_names(ingredients: Sequence[Ingredient]) -> list[str]:
     return ["m", *(f"c{index}" for index in range(len(ingredients)))]
+
+
+def _bare(operand: str) -> str:
+    """A number's text without separators."""
+    bare = f"CAST({operand} AS TEXT)"
+    for separator in _SEPARATORS:
+        bare = f"replace({bare}, '{separator}', '')"
+    return bare
+
+
+SEED_INDEXES = (
+    ("email", (("lower(trim({0}))",), ("({0} GLOB '*[^ -~]*')",))),
+    ("phone_number", ((f"substr({_bare('{0}')}, -7)",), (f"({_bare('{0}')} GLOB '*[^0-9]*')",))),
+)
+"""The indexes that serve both sides of the OR in `email_candidates` and `phone_candidates`."""
 
 
 def _affinity(native: str) -> str:

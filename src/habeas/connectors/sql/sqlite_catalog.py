@@ -13,6 +13,7 @@ from habeas.connectors.sql.checks import checks_in
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
 from habeas.connectors.sql.session import Row, Session
+from habeas.connectors.sql.sqlite import SEED_INDEXES
 from habeas.core.schema import (
     ColumnSchema,
     ColumnType,
@@ -199,6 +200,7 @@ def _table(session: Session, dialect: Dialect, gathered: _Gathered, row: Row, *,
         deletable=writable and not is_view,
         fingerprint=gathered.facts(name).fingerprint(),
         unique_parts=gathered.unique_parts(name),
+        seed_indexes=SEED_INDEXES,
     )
 
 
