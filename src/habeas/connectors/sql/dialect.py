@@ -213,6 +213,20 @@ class Dialect(ABC):
         """Add the rows of a select to a temp table as they are."""
         return Move(f"INSERT INTO {table} ({', '.join(columns)}) {select}")
 
+    def mark(self, found: str, keys: Sequence[str], mark: int, select: str) -> Move:
+        """Set f of the found rows in a select of (m, f, k0…) that aren't marked so yet."""
+        listed = ", ".join(keys)
+        row = f"({listed})" if len(keys) > 1 else listed
+        chosen = f"SELECT {', '.join(f'c.{key}' for key in keys)} FROM ({select}) AS c"
+        return Move(f"UPDATE {found} SET f = {mark} WHERE f <> {mark} AND {row} IN ({chosen})")
+
+    def fails(self, name: str, masked: Sequence[tuple[str, str]], condition: str) -> str:
+        """Whether a condition over a row fails, NULL passing: it finds the masked values (operand, column) under
+        their columns' names first, then the row's other columns, in the FROM item `name` around it.
+        """
+        renamed = ", ".join(f"{operand} AS {column}" for operand, column in masked)
+        return f"EXISTS (SELECT 1 FROM (SELECT {renamed}) AS {name} WHERE NOT {condition})"
+
     @abstractmethod
     def digest(self, algorithm: Algorithm, of: str) -> str:
         """Lower-case hex digest of the text's UTF-8 bytes."""

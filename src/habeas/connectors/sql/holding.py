@@ -9,27 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.statements import Names, SegmentStatements, column_of
 from habeas.plan.model import Column, Hold
 
 HELD_BACK, SPARED = 3, 4
 
 
-def mark_held(statements: SegmentStatements, names: Names) -> Iterator[str]:
+def mark_held(statements: SegmentStatements, names: Names) -> Iterator[Move]:
     """Mark the step's rows to which a row points that isn't deleted; one statement a hold."""
     step = names.step
     if step.triggered:
-        yield f"UPDATE {names.found} SET f = {HELD_BACK} WHERE f <> {HELD_BACK}"
+        yield Move(f"UPDATE {names.found} SET f = {HELD_BACK} WHERE f <> {HELD_BACK}")
         return
     if step.on_referenced in ("cascade", "null"):
         return  # what points to its rows is deleted or lets go
     for hold in step.holds:
-        held = _held(statements, names, hold)
-        listed = ", ".join(names.keys)
-        yield (
-            f"UPDATE {names.found} SET f = {HELD_BACK} WHERE f <> {HELD_BACK} AND {_row(listed)} IN "
-            f"(SELECT {names.listed('held')} FROM ({held}) AS held)"
-        )
+        yield statements.dialect.mark(names.found, names.keys, HELD_BACK, _held(statements, names, hold))
 
 
 def mark_spared(statements: SegmentStatements, names: Names) -> Iterator[str]:
@@ -57,6 +53,7 @@ def marked(statements: SegmentStatements, names: Names) -> str:
 
 
 def _held(statements: SegmentStatements, names: Names, hold: Hold) -> str:
+    """A select of (m, f, k0…) of the held rows."""
     dialect = statements.dialect
     pairs = " AND ".join(
         _same(statements, names, column, target)
@@ -65,8 +62,8 @@ def _held(statements: SegmentStatements, names: Names, hold: Hold) -> str:
     if hold.table == names.step.table:  # a row that points to itself goes with itself
         pairs += " AND (" + " OR ".join(f"p.{key} <> t.{key}" for key in names.row_keys) + ")"
     rows = (
-        f"SELECT {names.listed('h')} FROM {names.found} AS h JOIN {names.table} AS t ON {names.same_row('t', 'h')} "
-        f"JOIN {dialect.table(hold.table)} AS p ON {pairs}"
+        f"SELECT h.m, h.f, {names.listed('h')} FROM {names.found} AS h "
+        f"JOIN {names.table} AS t ON {names.same_row('t', 'h')} JOIN {dialect.table(hold.table)} AS p ON {pairs}"
     )
     conditions = []
     for other in (each for each in _all_deleting(statements, names) if each.step.table == hold.table):

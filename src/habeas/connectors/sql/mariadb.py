@@ -287,6 +287,17 @@ class MariadbDialect(Dialect):
         """Through the client."""
         return Move(select, self.fill(table, columns))
 
+    def mark(self, found: str, keys: Sequence[str], mark: int, select: str) -> Move:
+        """Through the client: the rows are there, so only their mark is written."""
+        columns = ", ".join(["m", *(f"c.{key}" for key in keys)])
+        chosen = f"SELECT DISTINCT {columns}, {mark} FROM ({select}) AS c WHERE c.f <> {mark}"
+        return Move(chosen, f"{self.fill(found, ['m', *keys, 'f'])} ON DUPLICATE KEY UPDATE f = VALUES(f)")
+
+    def fails(self, name: str, masked: Sequence[tuple[str, str]], condition: str) -> str:
+        """HAVING finds the names of what is selected first; a subquery in FROM would not see the row around it."""
+        renamed = ", ".join(f"{operand} AS {column}" for operand, column in masked)
+        return f"EXISTS (SELECT {renamed} HAVING NOT ({condition}))"
+
     def digest(self, algorithm: Algorithm, of: str) -> str:
         """Built in."""
         return f"SHA2({of}, {algorithm.removeprefix('sha')})"

@@ -291,7 +291,7 @@ def _table(
         uniques=facts.uniques,
         foreign_keys=tuple(sorted(foreign, key=str)),
         indexes=gathered.indexes(place),
-        checks=tuple(check for check in checks if not _JSON_CHECK.fullmatch(check)),
+        checks=tuple(f"CHECK ({check})" for check in checks if not _JSON_CHECK.fullmatch(check)),
         triggers=bool(gathered.triggers[place]),
         is_view=is_view,
         estimated_rows=int(rows),

@@ -303,7 +303,7 @@ class SqlReader(Reader):
         lookup = dialect.lookup(self._statements.names[step.index].table, column_of(step, column), indexed=True)
         bound = [lookup.convert(value) for value in values]
         with at(step):
-            found = self._session.fetch(f"SELECT w.n FROM {lookup.joined}", {"values": dialect.array(bound)})
+            found = self._session.fetch(f"SELECT w.n FROM {lookup.joined}", {"values": dialect.numbered(bound)})
         return frozenset(int(number) - 1 for (number,) in found)
 
     def hold_back(self) -> None:
@@ -311,8 +311,8 @@ class SqlReader(Reader):
         self._settle()
         statements = self._statements
         names = [each for each in statements.names.values() if each.step.index in self._changed]
-        marking = [text for each in names if each.step.delete for text in holding.mark_held(statements, each)]
-        while any([self._session.change(text) for text in marking]):  # a list: all of them each time
+        marking = [move for each in names if each.step.delete for move in holding.mark_held(statements, each)]
+        while any([self._move(move, {}) for move in marking]):  # a list: all of them each time
             pass
         for each in names:
             for text in holding.mark_spared(statements, each) if each.step.because else ():

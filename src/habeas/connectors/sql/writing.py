@@ -128,14 +128,11 @@ class StepWrites:
         masked = [self._after(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
         name = dialect.quote(self.step.table.name)
         values = ", ".join(f"{value} AS habeas_v{number}" for number, value in enumerate(masked))
-        renamed = ", ".join(
-            f"habeas_v{number} AS {dialect.quote(mask.field)}" for number, mask in enumerate(self.step.masks)
-        )
+        found = [(f"habeas_v{number}", dialect.quote(mask.field)) for number, mask in enumerate(self.step.masks)]
         statement = (
             f"SELECT habeas_p FROM (SELECT t.*, w.p AS habeas_p, {values} FROM {self.work} AS w "
             f"JOIN {self.table} AS t ON {self._joined()}) AS {name} "
-            f"WHERE EXISTS (SELECT 1 FROM (SELECT {renamed}) AS {name} "
-            f"WHERE NOT {dialect.verbatim(condition_of(check))})"
+            f"WHERE {dialect.fails(name, found, dialect.verbatim(condition_of(check)))}"
         )
         return Compiled(statement, compiler.constants)
 
