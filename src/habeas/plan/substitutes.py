@@ -43,7 +43,7 @@ CONSTANTS: Mapping[TypeFamily, str | int | float | bool] = {
 """What is written to a NOT NULL column that can't hold the policy's mask."""
 
 _NATIVE_CONSTANTS: Mapping[str, str] = {
-    "inet": "0.0.0.0",  # noqa: S104 - a value that is written, nothing is bound to it
+    "inet": "0.0.0.0/32",  # as its text has it, by which it is verified
     "cidr": "0.0.0.0/32",
     "macaddr": "00:00:00:00:00:00",
     "macaddr8": "00:00:00:00:00:00:00:00",
