@@ -105,7 +105,7 @@ class Builder:
         table.key = [each.name for each in table.columns]
         if kind != "composite" and self.chance(0.12, "unique instead of primary key"):
             table.key_kind = "unique"
-        elif self.chance(0.03, "no key"):
+        elif self.chance(0.015, "no key"):
             table.key_kind = "none"
         self.tables.append(table)
         return table

@@ -305,7 +305,7 @@ class _Generator(Builder):
 
     def finish(self) -> None:
         for table in self.tables[1:]:
-            if table.described and not table.people and self.chance(0.04, "excluded"):
+            if table.described and not table.people and self.chance(0.025, "excluded"):
                 table.excluded = True
         self.rng.shuffle(self.tables)
 

@@ -265,7 +265,7 @@ class Judgement:
         return any(
             other not in going
             for pointer in self.structure.pointers
-            if pointer.target == row[0]
+            if pointer.target == row[0] and not self._is_far(pointer)  # other stores aren't asked
             for other in self.world.pointed(row, pointer.target_columns, pointer.holder, pointer.columns)
         )
 
