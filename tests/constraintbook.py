@@ -1,10 +1,11 @@
-"""A store of a test's own, a SQLite file or a PostgreSQL schema: described, erased through the whole flow, looked at
+"""A store of a test's own, a SQLite file, PostgreSQL schema or MariaDB database: described, erased through the whole flow, looked at
 by plain SQL.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from conftest import mariadb_connection
 from habeas.requests.connections import ConnectionInput, delete_connection, save_connections, set_secrets
 from habeas.requests.datasets import save_text
 from habeas.requests.installation import Installation
@@ -27,11 +29,12 @@ NAMES = itertools.count()
 class Store:
     """One described store. `db` is its dataset's and its connection's key."""
 
-    def __init__(self, kind: str, installation: Installation, folder: Path, postgres: str) -> None:
+    def __init__(self, kind: str, installation: Installation, folder: Path, server: str) -> None:
         self.kind = kind
         self._installation = installation
         self._schema = f"s{next(NAMES)}"
-        self._file, self._postgres = folder / f"{self._schema}.db", postgres
+        self._file, self._server = folder / f"{self._schema}.db", server
+        self._described = False
 
     def run(self, statements: str) -> None:
         """Run statements as the store's owner."""
@@ -40,7 +43,15 @@ class Store:
             connection.executescript(f"PRAGMA foreign_keys = ON; {statements}")
             connection.close()
             return
-        with psycopg.connect(self._postgres, autocommit=True) as connection:
+        if self.kind == "mariadb":
+            with mariadb_connection(self._server) as maria, maria.cursor() as cursor:
+                cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES'")
+                cursor.execute("ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+                # No key is over text without a length there.
+                for statement in filter(str.strip, re.sub(r"\btext\b", "varchar(200)", statements).split(";")):
+                    cursor.execute(statement)
+            return
+        with psycopg.connect(self._server, autocommit=True) as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
             connection.execute(f"SET search_path = {self._schema}")
             connection.execute(statements)
@@ -52,7 +63,11 @@ class Store:
             found = connection.execute(query).fetchall()
             connection.close()
             return found
-        with psycopg.connect(self._postgres, options=f"-c search_path={self._schema}") as connection:
+        if self.kind == "mariadb":
+            with mariadb_connection(self._server) as maria, maria.cursor() as cursor:
+                cursor.execute(query)
+                return list(cursor.fetchall())
+        with psycopg.connect(self._server, options=f"-c search_path={self._schema}") as connection:
             return connection.execute(query).fetchall()
 
     def one(self, query: str) -> Any:
@@ -62,10 +77,10 @@ class Store:
 
     def describe(self, collections: str) -> None:
         """Connect, and save the dataset of these collections (YAML, each at the left margin)."""
-        kind = "sqlite" if self.kind == "sqlite" else "postgres"
-        given = ConnectionInput(name="db", key="db", connection_type=kind, access="write")
+        given = ConnectionInput(name="db", key="db", connection_type=self.kind, access="write")
         assert not save_connections(self._installation, CLIENT, [given]).failed
-        secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._postgres}
+        secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._server}
+        self._described = True
         set_secrets(self._installation, CLIENT, "db", secrets, verify=True)
         head = "dataset:\n- fides_key: db\n"
         if self.kind == "postgres":
@@ -115,7 +130,8 @@ class Store:
 
     def close(self) -> None:
         """Forget it."""
-        delete_connection(self._installation, CLIENT, "db")
+        if self._described:
+            delete_connection(self._installation, CLIENT, "db")
 
 
 def policy(installation: Installation, mask: Any) -> str:

@@ -42,7 +42,7 @@ class Room:
 def rooms(harness: Harness, connector: Connector) -> Room:
     harness.run("CREATE TABLE probe (id INTEGER PRIMARY KEY)")  # a file of SQLite without a table tells nothing
     if not connector.introspect().documents:
-        pytest.skip("this kind doesn't look inside columns: a plan that asks for it is refused")
+        pytest.skip("n/a: this kind doesn't look inside columns: a plan that asks for it is refused")
     harness.run(
         "CREATE TABLE room (id INTEGER PRIMARY KEY, guests JSON)",
         "CREATE TABLE bill (id INTEGER PRIMARY KEY, payer INTEGER)",

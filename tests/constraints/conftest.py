@@ -29,12 +29,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     assert not thread.is_alive()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def store(
-    request: pytest.FixtureRequest, installation: Installation, tmp_path: Path, postgres_url_of_session: str
-) -> Iterator[Store]:
+SERVERS = {"postgres": "postgres_url_of_session", "mariadb": "mariadb_url"}
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def store(request: pytest.FixtureRequest, installation: Installation, tmp_path: Path) -> Iterator[Store]:
     """An empty store of each kind."""
-    made = Store(request.param, installation, tmp_path, postgres_url_of_session)
+    server = request.getfixturevalue(SERVERS[request.param]) if request.param in SERVERS else ""
+    made = Store(request.param, installation, tmp_path, server)
     yield made
     made.close()
 

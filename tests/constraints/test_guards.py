@@ -62,6 +62,9 @@ def meanwhile(store: Store, statement: str) -> None:
     if store.kind == "sqlite":
         store.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON note BEGIN {statement}; END")
         return
+    if store.kind == "mariadb":
+        store.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON note FOR EACH ROW {statement}")
+        return
     quoted = statement.replace("'", "''")
     store.run(
         f"CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "

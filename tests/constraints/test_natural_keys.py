@@ -66,6 +66,8 @@ def test_a_table_that_nobody_described_follows_too(store: Store) -> None:
 
 @pytest.mark.parametrize("action", ["", "ON UPDATE SET NULL"])
 def test_a_place_that_would_be_left_behind_is_refused(store: Store, action: str) -> None:
+    if store.kind == "mariadb" and action:
+        pytest.skip("n/a: MariaDB makes no such key over a column that is NOT NULL")
     store.run(PEOPLE + BOUGHT % action)
     store.describe(CUSTOMER)
     detail = store.refused(mask=MASK)

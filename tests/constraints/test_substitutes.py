@@ -120,6 +120,8 @@ def test_null_stays_and_nullable_becomes_null(store: Store) -> None:
 
 
 def test_a_unique_index_over_an_expression_counts(store: Store) -> None:
+    if store.kind == "mariadb":
+        pytest.skip("n/a: MariaDB has no indexes over expressions")
     fill(store, "text", ("'Adas'", "'Bobs'"), "NOT NULL")
     store.run("CREATE UNIQUE INDEX one_value ON person (lower(value))")
     mask = {"strategy": "string_rewrite", "configuration": {"rewrite_value": "gone"}}

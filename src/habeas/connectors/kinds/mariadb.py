@@ -40,12 +40,10 @@ _EXACT: Settings = {
     # Nothing is cut or converted in silence; zero dates can be read and compared.
     "sql_mode": "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,PIPES_AS_CONCAT",
     "group_concat_max_len": 1 << 30,
-}
-_READING: Settings = {
     # A subquery that stays one gets an index of its own, where a merged one would be joined row by row.
     "optimizer_switch": "derived_merge=off",
-    "join_buffer_size": 4 << 20,
 }
+_READING: Settings = {"join_buffer_size": 4 << 20}
 _LISTS: Settings = {"in_predicate_conversion_threshold": 0}  # long lists of keys are looked up one by one
 
 
@@ -135,6 +133,8 @@ class MariadbConnector(SqlConnector):
     kind = "mariadb"
     label = "MariaDB"
     secrets_model: ClassVar[type[BaseModel]] = MariadbSecrets
+    # Of literals: by any that folds letters, the server takes a range between two spellings for one of them.
+    collation: ClassVar[str] = "utf8mb4_nopad_bin"
     checks_by_table: ClassVar[bool] = True  # whether the catalog tells which table a CHECK belongs to
 
     def __init__(self, secrets: BaseModel) -> None:
@@ -172,7 +172,7 @@ class MariadbConnector(SqlConnector):
             ((database, by_statement),) = session.fetch(
                 "SELECT DATABASE(), @@log_bin AND @@binlog_format = 'STATEMENT'"
             )
-            session.configure(_EXACT | self._settings(purpose))
+            session.configure(_EXACT | {"collation_connection": self.collation} | self._settings(purpose))
             # Fewer locks; a server that logs statements allows no writes at this level.
             committed = purpose == "write" and not by_statement
             level = "READ COMMITTED" if committed else "REPEATABLE READ"
@@ -275,6 +275,7 @@ class MysqlConnector(MariadbConnector):
     kind = "mysql"
     label = "MySQL"
     secrets_model = MysqlSecrets
+    collation = "utf8mb4_0900_bin"
     checks_by_table = False
 
     def _make_dialect(self) -> MariadbDialect:

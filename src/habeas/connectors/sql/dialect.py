@@ -100,6 +100,10 @@ class Dialect(ABC):
     def temp(self, name: str) -> str:
         """The qualified name of one of our own temp tables."""
 
+    def drop_temp(self, name: str) -> str:
+        """Drop one of our own temp tables, if it is there."""
+        return f"DROP TABLE IF EXISTS {name}"
+
     def row_part(self, row: str, part: str, columns: Sequence[Column]) -> str:
         """One part of what names a table's row: a quoted key column, or one of `row_identity`."""
         return f"{row}.{part}"
@@ -140,8 +144,12 @@ class Dialect(ABC):
         """What tells a column's values apart exactly, to group by, where its own `=` takes several for one."""
         return operand
 
+    def holds(self, column: Column) -> bool:
+        """Whether a column takes masks as they are given; else each goes through `fitted`."""
+        return True
+
     def fitted(self, value: str | int | float | bool, column: Column) -> str | int | float | bool:
-        """A mask's constant as the column holds it, where the type can't hold it as given."""
+        """A mask as the column holds it, where the type can't hold it as given."""
         return value
 
     @abstractmethod

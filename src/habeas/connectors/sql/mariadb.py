@@ -77,6 +77,10 @@ class MariadbDialect(Dialect):
         """A temp table hides a table of the same name, so the name is one of ours."""
         return f"habeas_{name}"
 
+    def drop_temp(self, name: str) -> str:
+        """Dropping what may be no temp table would commit."""
+        return f"DROP TEMPORARY TABLE IF EXISTS {name}"
+
     def row_part(self, row: str, part: str, columns: Sequence[Column]) -> str:
         """A hash of all the plan's columns: rows that differ in none are one row, read as often as it is there."""
         if part != _ROW:
@@ -134,6 +138,10 @@ class MariadbDialect(Dialect):
     def apart(self, operand: str, column: Column) -> str:
         """Text by its bytes."""
         return f"CAST({operand} AS BINARY)" if column.type.family is TypeFamily.TEXT else operand
+
+    def holds(self, column: Column) -> bool:
+        """All but two types do."""
+        return column.type.family is not TypeFamily.TIMESTAMP_TZ and not column.type.native.startswith("binary(")
 
     def fitted(self, value: str | int | float | bool, column: Column) -> str | int | float | bool:
         """A TIMESTAMP begins a second after 1970 did and takes no offset; BINARY is padded with zeros."""

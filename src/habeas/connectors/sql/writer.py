@@ -63,7 +63,7 @@ class SqlWriter(Writer):
         table, keys = known_table(self._dialect, step.index), tuple(self._dialect.quote(name) for name in step.key)
         filling = self._dialect.fill_found(table, tuple(f"k{index}" for index in range(len(keys))))
         with at(step), self._transaction(writes=False):
-            self._session.change(f"DROP TABLE IF EXISTS {table}")
+            self._session.change(self._dialect.drop_temp(table))
             self._session.change(self._dialect.create_found(table, step.table, keys, step.columns))
             for chunk in chunks:
                 if len(chunk):

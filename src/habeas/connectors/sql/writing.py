@@ -64,10 +64,12 @@ class StepWrites:
     def written(self, position: int, values: list[Any]) -> list[Any]:
         """Values of a mask as they are put into the work table."""
         mask = self.step.masks[position]
-        if not mask.parts:
-            return values
         column = column_of(self.step, mask.field)
-        return [self.dialect.written_document(value, column) for value in values]
+        if mask.parts:
+            return [self.dialect.written_document(value, column) for value in values]
+        if self.dialect.holds(column):
+            return values
+        return [None if value is None else self.dialect.fitted(value, column) for value in values]
 
     def filling(self, *, digests: bool) -> str:
         """Put a chunk's rows into the work table, with their digests only where something compares them."""
@@ -195,8 +197,11 @@ class StepWrites:
         return f"({listed})" if len(self.row_keys) > 1 else listed
 
     def _guarded_keys(self) -> str:
-        """Keys of the chunk's rows that a guard holds back, found once a statement and not once a row."""
-        return " UNION ALL ".join(self._guarded_by(guard) for guard in self.step.guards)
+        """Keys of the chunk's rows that a guard holds back, found once a statement and not once a row.
+
+        As a table of their own, since a MariaDB statement may not read the rows that it deletes.
+        """
+        return f"SELECT g.* FROM ({' UNION ALL '.join(self._guarded_by(guard) for guard in self.step.guards)}) AS g"
 
     def _guarded_by(self, guard: Guard) -> str:
         quote = self.dialect.quote
