@@ -1,5 +1,5 @@
-"""A store of a test's own, a SQLite file, PostgreSQL schema or MariaDB database: described, erased through the whole flow, looked at
-by plain SQL.
+"""A store of a test's own, a SQLite file, PostgreSQL schema or MariaDB database: described, erased through the whole
+flow, looked at by plain SQL.
 """
 
 from __future__ import annotations

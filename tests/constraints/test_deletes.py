@@ -206,7 +206,8 @@ TRIGGERS = {
     "postgres": "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS "
     "'BEGIN DELETE FROM orders WHERE customer_id = old.id; RETURN old; END';"
     "CREATE TRIGGER gone AFTER DELETE ON customer FOR EACH ROW EXECUTE FUNCTION gone()",
-    "mariadb": "CREATE TRIGGER gone AFTER DELETE ON customer FOR EACH ROW DELETE FROM orders WHERE customer_id = old.id",
+    "mariadb": "CREATE TRIGGER gone AFTER DELETE ON customer FOR EACH ROW "
+    "DELETE FROM orders WHERE customer_id = old.id",
 }
 
 
