@@ -454,8 +454,14 @@ class _Examiner:
                 and not column.unique
                 and before is not None
             ):
-                owner = min(member for member, each in enumerate(self.joint.own) if (table.id, position) in each)
-                masked[owner, choice.rule.strategy][before].append(after)
+                owners = [number for number, each in enumerate(self.joint.own) if (table.id, position) in each]
+                first = min(owners, key=self.age)  # rows of several get the lowest request's mask
+                masked[first, choice.rule.strategy][before].append(after)
+
+    def age(self, number: int) -> tuple[str, str]:
+        """How requests of one cohort are ordered."""
+        item = self.outcome.answers[self.staying[number]].item
+        return str(item["created_at"]), str(item["id"])
 
     def check_equal_masks(self, place: tuple[Any, ...], values: dict[Any, list[Any]]) -> None:
         """Equal values mask equally within one request."""
