@@ -150,7 +150,7 @@ def test_only_files_for_secrets_are_references(reading_api: Api, tmp_path: Path)
     (secrets / "folder").symlink_to(outside.parent)
     make(reading_api, "curious", "postgres")
     paths = [outside, secrets / "link", secrets / "folder" / outside.name, f"{secrets}/../secrets-not/habeas.toml"]
-    for path in (*paths, "/no/such/file", "/proc/self/environ", "/proc/self/cmdline", "/proc/self/root/proc/1/environ"):
+    for path in (*paths, "/no/such/file", "/proc/self/environ", "/proc/self/cmdline"):
         answer = reading_api.call("PUT", "/connection/curious/secret", json={"host": "h", "password": f"file:{path}"})
         assert answer.status_code == 422
         assert "HABEAS_SECRETS_DIR" in str(answer.json()["detail"])

@@ -308,12 +308,12 @@ def test_parts_are_not_shown_until_published_and_publishing_repeats_safely(tmp_p
 
 
 def test_a_newer_attempt_replaces_and_clears_older_parts(tmp_path: Path, local: Destination) -> None:
-    old = write_packages(local, "json", [PackageMember("pri_1")], [rows_of("a:b", {0: [{"v": 1}]})], 0)
-    write_packages(local, "csv", [PackageMember("pri_1")], [rows_of("a:b", {0: [{"v": 1}]})], 0)
-    new = write_packages(local, "json", [PackageMember("pri_1")], [rows_of("a:b", {0: [{"v": 2}]})], 1)
+    old = write_packages(local, "json", [PackageMember("pri_1")], [rows_of("a:b", {0: [{"v": 1}]})], 1)
+    write_packages(local, "csv", [PackageMember("pri_1")], [rows_of("a:b", {0: [{"v": 1}]})], 1)
+    new = write_packages(local, "json", [PackageMember("pri_1")], [rows_of("a:b", {0: [{"v": 2}]})], 2)
     publish(local, new)
     assert content(tmp_path, "pri_1.json") == b'{"a:b":[{"v":2}]}'
-    assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["pri_1.json", "pri_1.zip.0.part"]
+    assert sorted(path.name for path in (tmp_path / "packages").iterdir()) == ["pri_1.json", "pri_1.zip.1.part"]
     with pytest.raises(DeliveryFailed, match="a written package is gone"):
         publish(local, old)
     assert content(tmp_path, "pri_1.json") == b'{"a:b":[{"v":2}]}'

@@ -96,7 +96,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("dataset:\n  - fides_key: one\n    fides_key: two\n    collections: []\n", "body:3:5"),
         ("dataset:\n\t- fides_key: one\n", "body:2:1"),
         ("dataset:\n  - fides_key: [unclosed\n", "body:3:1"),
-        ("dataset: " + "[" * 2000, "deep"),
+        ("dataset: " + "[" * 2000, "nest"),
         ("a: 1\n---\nb: 2\n", "document"),
     ],
 )

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import msgspec
-
 from habeas.core.values import canonical_text, decode_json, encode_json
 from habeas.deliver.base import PackageMember, Part
 from habeas.deliver.merge import StepCursor
@@ -41,7 +39,7 @@ def write_csv(part: Part, member: PackageMember, index: int, cursors: Iterable[S
             _write_step(archive, cursor, index, member, taken)
         if member.not_searched:
             with WaitingRows() as told:
-                told.add(encode_json(msgspec.to_builtins(list(member.not_searched)))[1:-1])
+                told.add(encode_json([each.shown() for each in member.not_searched])[1:-1])
                 _write_entry(archive, _entry_name("not_searched", taken), member, told)
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from habeas.core.values import encode_json
 from habeas.deliver.base import PackageMember, Part
 from habeas.deliver.merge import StepCursor
@@ -37,5 +35,5 @@ def write_json(part: Part, member: PackageMember, index: int, cursors: Iterable[
 def _ending(member: PackageMember, opening: bytes) -> bytes:
     if not member.not_searched:
         return b"{}" if opening == _FIRST else b"]}"
-    told = {"not_searched": msgspec.to_builtins(list(member.not_searched)), "identity_kinds": list(member.kinds)}
+    told = {"not_searched": [each.shown() for each in member.not_searched], "identity_kinds": list(member.kinds)}
     return opening + encode_json(told)[1:]

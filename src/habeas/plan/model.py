@@ -280,6 +280,10 @@ class NotSearched(msgspec.Struct, frozen=True):
     detail: str = ""
     erased: bool = False
 
+    def shown(self) -> dict[str, str]:
+        """As items and packages tell it."""
+        return {"address": self.address, "reason": self.reason, "detail": self.detail}
+
 
 class Caution(msgspec.Struct, frozen=True):
     """Something a person should know before execution, such as a lookup that no index serves."""
@@ -311,6 +315,10 @@ class Plan(msgspec.Struct, frozen=True):
     def accesses(self) -> bool:
         """Whether a package is written."""
         return bool(self.outputs)
+
+    def told_not_searched(self) -> list[dict[str, str]]:
+        """What an item tells of collections that were left out."""
+        return [each.shown() for each in self.not_searched]
 
     def to_json(self) -> bytes:
         """The canonical bytes of the plan: keys sorted, no spaces."""

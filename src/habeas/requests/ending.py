@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from sqlalchemy.engine import Connection
 
 from habeas.core.errors import Fenced, HabeasError, Refused
@@ -169,7 +168,7 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
         "outcome": outcome,
         "kept": kept or None,
         "package": progress.access.packages.get(member.index) if progress.access else None,
-        "not_searched": msgspec.to_builtins(plan.not_searched) or None,
+        "not_searched": plan.told_not_searched() or None,
     }
 
 

@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-
 Row = tuple[Any, ...]
 BATCH = 2_000  # rows fetched at once: enough to amortise the call, little memory
 
