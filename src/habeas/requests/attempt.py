@@ -84,7 +84,7 @@ class Attempt:
         self.context = CohortContext(
             cohort_id=self.cohort_id,
             epoch=self.epoch,
-            plan=self.plan,
+            plan=_unpinned(self.plan) if self.progress.wrote else self.plan,
             members=tuple(self._member(each) for each in self.rows),
             connector=self._connector,
             spool=self.spool,
@@ -186,6 +186,15 @@ class Attempt:
             "message": entry.message,
             "counts": dict(entry.counts) or None,
         }
+
+
+def _unpinned(plan: Plan) -> Plan:
+    """The plan of an erasure that has begun to write: it goes on although the schema has changed since, as when what
+    hindered it was removed. Every write goes by frozen keys and is verified.
+    """
+    return msgspec.structs.replace(
+        plan, steps=tuple(msgspec.structs.replace(each, fingerprint="") for each in plan.steps)
+    )
 
 
 class _Book:
