@@ -75,7 +75,7 @@ def test_a_revoked_privilege_is_told_and_members_go_on_together(
     company.declare(server)
     with psycopg.connect(url) as connection:
         connection.execute("CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''held''; END'")
-        connection.execute("CREATE TRIGGER hold BEFORE UPDATE ON message FOR EACH ROW EXECUTE FUNCTION hold()")
+        connection.execute("CREATE TRIGGER hold BEFORE UPDATE ON customer FOR EACH ROW EXECUTE FUNCTION hold()")
     server.api.call("PUT", "/execution", {"paused": True})
     two = {"email": "ada.two@example.com", "phone_number": "202-555-0102"}
     ids = server.api.submit("both", shopbook.SUBJECT, two)
@@ -84,7 +84,7 @@ def test_a_revoked_privilege_is_told_and_members_go_on_together(
         item = server.api.wait(each)
         assert (item["status"], item["reason"]) == ("error", "incomplete"), item
     with psycopg.connect(url) as connection:
-        connection.execute("DROP TRIGGER hold ON message")
+        connection.execute("DROP TRIGGER hold ON customer")
     server.api.call("POST", f"/privacy-request/{ids[0]}/retry")
     for each in ids:
         item = server.api.wait(each)
