@@ -244,7 +244,7 @@ class Dispatcher:
             "status": status,
             "reason": reason,
             "reason_detail": dict(detail),
-            "not_searched": [_shown(each) for each in not_searched or ()] or None,
+            "not_searched": [each.shown() for each in not_searched or ()] or None,
             "updated_at": now,
         }
         if status is Status.ERROR:
@@ -285,7 +285,3 @@ def _asks_for(absent: list[NotSearched]) -> dict[str, Any]:
         "code": "identity_absent",
         "more": len(absent) - 1,
     }
-
-
-def _shown(each: NotSearched) -> dict[str, str]:
-    return {"address": each.address, "reason": each.reason, "detail": each.detail}
