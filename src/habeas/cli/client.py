@@ -64,9 +64,7 @@ class Client:
                 return
             number += 1
 
-    def call(
-        self, method: str, path: str, *, json: object = None, params: Mapping[str, Any] | None = None
-    ) -> Any:
+    def call(self, method: str, path: str, *, json: object = None, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON answer, or None where there is none. Raises ApiProblem, or Unavailable if nobody answers."""
         return _read(self.send(method, f"{API}{path}", json=json, params=params))
 

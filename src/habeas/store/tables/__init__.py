@@ -1,0 +1,42 @@
+"""Every table of our own database, one file per area, gathered here so that `metadata` is whole. SQLite and PostgreSQL
+alike.
+
+Times are UTC, stored naive (`UtcDateTime` gives them back with zone). Columns named `sealed_*` are encrypted by
+`store.secrets`; nothing else here may hold personal data. `external_id` is the caller's own and is never logged. The
+durable engine's tables live elsewhere and are not ours.
+"""
+
+from __future__ import annotations
+
+from habeas.store.tables.access import access_token, client
+from habeas.store.tables.base import UtcDateTime, metadata
+from habeas.store.tables.configuration import connection, dataset, policy, rule, rule_target, setting, storage
+from habeas.store.tables.evidence import audit_trail, ledger, receipt, receipt_head
+from habeas.store.tables.execution import cohort, executor, plan
+from habeas.store.tables.privacy_requests import execution_log, idempotency, outbox, privacy_request, provided_identity
+
+__all__ = [
+    "UtcDateTime",
+    "access_token",
+    "audit_trail",
+    "client",
+    "cohort",
+    "connection",
+    "dataset",
+    "execution_log",
+    "executor",
+    "idempotency",
+    "ledger",
+    "metadata",
+    "outbox",
+    "plan",
+    "policy",
+    "privacy_request",
+    "provided_identity",
+    "receipt",
+    "receipt_head",
+    "rule",
+    "rule_target",
+    "setting",
+    "storage",
+]

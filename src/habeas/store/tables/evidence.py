@@ -1,0 +1,69 @@
+"""Tables of proof: audit trail, receipts, ledger. Append-only."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from habeas.store.tables.base import RowId, UtcDateTime, metadata
+
+audit_trail = Table(  # append-only and hash-chained
+    "audit_trail",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(128), index=True),  # the id of what it was done to
+    Column("detail", JSON),
+    Column("previous", LargeBinary(32), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+)
+
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("privacy_request_id", String(64), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("cohort_id", String(64), nullable=False),
+    Column("position", Integer, nullable=False),  # leaf in the cohort's tree
+    Column("leaf", LargeBinary(32), nullable=False),  # its hash, so that a proof needs no other body
+    Column("head", Integer, nullable=False, index=True),
+    Column("body", Text, nullable=False),  # canonical JSON
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+receipt_head = Table(  # one gapless chain an installation
+    "receipt_head",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("cohort_id", String(64), nullable=False, unique=True),
+    Column("body", Text, nullable=False),  # canonical JSON: number, previous, root, size, time, key_id
+    Column("signature", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+ledger = Table(  # what was erased, kept so that it can be erased again
+    "ledger",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("cohort_id", String(64), nullable=False, index=True),
+    Column("address", String(512), nullable=False, index=True),
+    Column("number", Integer, nullable=False),  # of the frozen chunk: a rerun writes it once
+    Column("members", JSON),  # who owns the rows, packed
+    Column("form", String(8), nullable=False),  # plain | hmac
+    Column("keys", LargeBinary, nullable=False),  # packed keys, integers and UUIDs plain, others as HMAC
+    Column("digests", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("cohort_id", "address", "number"),
+)

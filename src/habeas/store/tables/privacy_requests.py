@@ -1,0 +1,111 @@
+"""Tables of privacy requests: identities, answers to repeated calls, logs, and what leaves about them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from habeas.store.tables.base import RowId, UtcDateTime, base_columns, metadata
+
+privacy_request = Table(
+    "privacy_request",
+    metadata,
+    *base_columns(),
+    Column("external_id", String(1024)),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("policy_id", String(64), nullable=False),
+    Column("policy_key", String(255), nullable=False),
+    Column("client_id", String(64)),
+    Column("status", String(32), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("outcome", String(32)),
+    Column("reason", String(32)),
+    Column("reason_detail", JSON),  # {address, problem, fix}, values never
+    Column("kept", JSON),  # {reason: count}
+    Column("not_searched", JSON),  # [{address, reason, detail}]
+    Column("warnings", JSON),
+    Column("kinds", JSON, nullable=False),  # identity kinds given, sorted
+    Column("sealed_identities", LargeBinary, nullable=False),
+    Column("sealed_encryption_key", LargeBinary),
+    Column("sealed_seed", LargeBinary, nullable=False),  # 32 bytes: masking secrets and digests derive from it
+    Column("started_processing_at", UtcDateTime),
+    Column("finished_processing_at", UtcDateTime),
+    Column("reviewed_at", UtcDateTime),
+    Column("reviewed_by", String(64)),
+    Column("identity_verified_at", UtcDateTime),
+    Column("paused_at", UtcDateTime),
+    Column("canceled_at", UtcDateTime),
+    Column("cancel_reason", String(200)),
+    Column("due_date", UtcDateTime),
+    Column("plan_digest", String(64)),
+    Column("cohort_id", String(64)),
+    Column("member", Integer),  # index in the cohort
+    Column("package", JSON),  # [{storage, location, digest, size}]
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("earlier", JSON),  # [[cohort_id, member]] of former attempts, oldest first
+    Index("ix_privacy_request_stage", "stage", "created_at"),
+    Index("ix_privacy_request_status", "status", "created_at"),
+    Index("ix_privacy_request_created", "created_at", "id"),
+    Index("ix_privacy_request_external", "external_id"),
+    Index("ix_privacy_request_cohort", "cohort_id", "member"),
+)
+
+provided_identity = Table(  # for search: one blind index a value
+    "provided_identity",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("privacy_request_id", ForeignKey("privacy_request.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(64), nullable=False),
+    Column("blind_index", LargeBinary, nullable=False, index=True),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("client_id", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("body_digest", String(64), nullable=False),
+    Column("request_ids", JSON, nullable=False),
+    Column("sealed_answer", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+)
+
+execution_log = Table(
+    "execution_log",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("cohort_id", String(64), nullable=False, index=True),
+    Column("member", Integer),  # None: every member of the cohort
+    Column("dataset_name", String(255), nullable=False),
+    Column("collection_name", String(255), nullable=False),
+    Column("action_type", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("fields_affected", JSON, nullable=False),
+    Column("message", Text),
+    Column("counts", JSON),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("sealed_body", LargeBinary),
+    Column("claimed_by", String(64)),
+    Column("claimed_at", UtcDateTime),
+    Column("sent_at", UtcDateTime, index=True),
+    Column("attempts", Integer, nullable=False, default=0),
+)
