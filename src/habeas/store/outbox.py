@@ -1,14 +1,16 @@
 """The outbox: what must be told to others, written in the transaction that makes it true, sent afterwards.
 
 A message is claimed by an executor before it is sent and claimed anew when the claim grows old, so a sender
-may send twice after a crash; receivers get the message's id to tell. Bodies are sealed by the caller.
+may send twice after a crash; receivers get the message's id to tell. What fails is put off and tried again until
+its sender gives it up; then it stays, as failed, until somebody sends it again. Bodies are sealed by the caller.
+Kinds of one sender begin alike (`message.`), so that each sender claims its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -33,32 +35,46 @@ def put(connection: Connection, clock: Clock, kind: str, subject: str, sealed_bo
     return int(connection.execute(sa.insert(outbox).returning(outbox.c.id), row).scalar_one())
 
 
+def is_due(connection: Connection, clock: Clock, prefix: str = "", *, stale_after_seconds: float) -> bool:
+    """Whether `claim` would give something: a look that takes no write lock."""
+    return connection.execute(_free(clock, prefix, stale_after_seconds).limit(1)).first() is not None
+
+
 def claim(
-    connection: Connection, clock: Clock, claimant: str, *, limit: int, stale_after_seconds: float
+    connection: Connection, clock: Clock, claimant: str, *, limit: int, stale_after_seconds: float, prefix: str = ""
 ) -> list[Outgoing]:
-    """Take unsent messages that nobody has claimed, or not within the given time; oldest first."""
-    now = clock.now()
-    stale = now - timedelta(seconds=stale_after_seconds)
-    free = (
-        sa.select(outbox.c.id)
-        .where(outbox.c.sent_at.is_(None), outbox.c.claimed_at.is_(None) | (outbox.c.claimed_at < stale))
-        .order_by(outbox.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+    """Take due messages, of kinds that begin with `prefix`, that nobody has claimed, or not within the given time;
+    oldest first.
+    """
+    free = _free(clock, prefix, stale_after_seconds).limit(limit).with_for_update(skip_locked=True)
     taken = connection.execute(
         sa.update(outbox)
         .where(outbox.c.id.in_(free))
-        .values(claimed_by=claimant, claimed_at=now, attempts=outbox.c.attempts + 1)
+        .values(claimed_by=claimant, claimed_at=clock.now(), attempts=outbox.c.attempts + 1)
         .returning(outbox.c.id, outbox.c.kind, outbox.c.subject, outbox.c.sealed_body, outbox.c.attempts)
     )
     return sorted(Outgoing(*row) for row in taken)
 
 
+def _free(clock: Clock, prefix: str, stale_after_seconds: float) -> sa.Select[tuple[int]]:
+    now = clock.now()
+    stale = now - timedelta(seconds=stale_after_seconds)
+    return (
+        sa.select(outbox.c.id)
+        .where(outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None))
+        .where(outbox.c.kind.startswith(prefix, autoescape=True))
+        .where(outbox.c.due_at.is_(None) | (outbox.c.due_at <= now))
+        .where(outbox.c.claimed_at.is_(None) | (outbox.c.claimed_at < stale))
+        .order_by(outbox.c.id)
+    )
+
+
 def mark_sent(connection: Connection, clock: Clock, claimant: str, ids: Collection[int]) -> int:
     """Messages that went out, of those this claimant still holds; how many. Their bodies are dropped."""
     mine = _held(claimant, ids)
-    return connection.execute(sa.update(outbox).where(*mine).values(sent_at=clock.now(), sealed_body=None)).rowcount
+    return connection.execute(
+        sa.update(outbox).where(*mine).values(sent_at=clock.now(), sealed_body=None, error=None)
+    ).rowcount
 
 
 def release(connection: Connection, claimant: str, ids: Collection[int]) -> None:
@@ -66,5 +82,70 @@ def release(connection: Connection, claimant: str, ids: Collection[int]) -> None
     connection.execute(sa.update(outbox).where(*_held(claimant, ids)).values(claimed_by=None, claimed_at=None))
 
 
+def put_off(connection: Connection, claimant: str, message_id: int, due_at: datetime, error: str) -> bool:
+    """Give a claimed message back, not to be claimed before `due_at`; whether this claimant still held it."""
+    values = {"claimed_by": None, "claimed_at": None, "due_at": due_at, "error": error}
+    return connection.execute(sa.update(outbox).where(*_held(claimant, [message_id])).values(values)).rowcount == 1
+
+
+def give_up(
+    connection: Connection, clock: Clock, claimant: str, message_id: int, error: str, *, keep_body: bool
+) -> bool:
+    """End a claimed message as failed, with its body where it may be sent again; whether it was still held."""
+    values: dict[str, object] = {"claimed_by": None, "claimed_at": None, "failed_at": clock.now(), "error": error}
+    values |= {} if keep_body else {"sealed_body": None}
+    return connection.execute(sa.update(outbox).where(*_held(claimant, [message_id])).values(values)).rowcount == 1
+
+
+def send_again(connection: Connection, prefix: str, message_id: int) -> bool:
+    """Let a failed message be claimed anew; whether there was such a one that still has its body."""
+    failed = (outbox.c.id == message_id, outbox.c.failed_at.is_not(None), outbox.c.sealed_body.is_not(None))
+    values = {"failed_at": None, "due_at": None, "attempts": 0}
+    mine = outbox.c.kind.startswith(prefix, autoescape=True)
+    return connection.execute(sa.update(outbox).where(*failed, mine).values(values)).rowcount == 1
+
+
+def release_all(connection: Connection, prefix: str) -> int:
+    """Give back what others claimed, where the caller knows that they are gone; how many."""
+    held = (outbox.c.claimed_at.is_not(None), outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None))
+    mine = outbox.c.kind.startswith(prefix, autoescape=True)
+    values = {"claimed_by": None, "claimed_at": None}
+    return connection.execute(sa.update(outbox).where(*held, mine).values(values)).rowcount
+
+
+def page(
+    connection: Connection, prefix: str, *, state: str | None, subject: str | None, offset: int, limit: int
+) -> tuple[list[dict[str, object]], int]:
+    """Messages of a sender, newest first, and how many; never their bodies. States are those of `state_of`."""
+    conditions = [outbox.c.kind.startswith(prefix, autoescape=True)]
+    if state is not None:
+        conditions.append(_STATES[state])
+    if subject is not None:
+        conditions.append(outbox.c.subject == subject)
+    total = connection.execute(sa.select(sa.func.count()).select_from(outbox).where(*conditions)).scalar_one()
+    shown = ("id", "created_at", "kind", "subject", "attempts", "due_at", "sent_at", "failed_at", "error")
+    query = sa.select(*(outbox.c[name] for name in shown)).where(*conditions)
+    rows = connection.execute(query.order_by(outbox.c.id.desc()).offset(offset).limit(limit))
+    return [row._asdict() | {"state": state_of(row)} for row in rows], total
+
+
+def state_of(row: Any) -> str:
+    """`waiting`, `sent` or `failed`."""
+    return "sent" if row.sent_at is not None else "failed" if row.failed_at is not None else "waiting"
+
+
+_STATES: dict[str, sa.ColumnElement[bool]] = {
+    "waiting": sa.and_(outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None)),
+    "sent": outbox.c.sent_at.is_not(None),
+    "failed": outbox.c.failed_at.is_not(None),
+}
+STATES = tuple(_STATES)
+
+
 def _held(claimant: str, ids: Collection[int]) -> tuple[sa.ColumnElement[bool], ...]:
-    return outbox.c.id.in_(ids), outbox.c.claimed_by == claimant, outbox.c.sent_at.is_(None)
+    return (
+        outbox.c.id.in_(ids),
+        outbox.c.claimed_by == claimant,
+        outbox.c.sent_at.is_(None),
+        outbox.c.failed_at.is_(None),
+    )

@@ -14,6 +14,13 @@ from habeas.store.tables.configuration import connection, dataset, policy, rule,
 from habeas.store.tables.evidence import audit_trail, ledger, receipt, receipt_head
 from habeas.store.tables.execution import cohort, executor, plan
 from habeas.store.tables.privacy_requests import execution_log, idempotency, outbox, privacy_request, provided_identity
+from habeas.store.tables.verification import (
+    consent_change,
+    consent_preference,
+    consent_request,
+    email_config,
+    verification_code,
+)
 
 __all__ = [
     "UtcDateTime",
@@ -22,7 +29,11 @@ __all__ = [
     "client",
     "cohort",
     "connection",
+    "consent_change",
+    "consent_preference",
+    "consent_request",
     "dataset",
+    "email_config",
     "execution_log",
     "executor",
     "idempotency",
@@ -39,4 +50,5 @@ __all__ = [
     "rule_target",
     "setting",
     "storage",
+    "verification_code",
 ]

@@ -26,6 +26,7 @@ policy = Table(
     Column("drp_action", String(32), unique=True),
     Column("execution_timeframe", Integer),
     Column("partial_identities", String(16), nullable=False, default="ask"),
+    Column("verify", String(16)),  # always: also where a client vouches
     Column("client_id", String(64)),
 )
 

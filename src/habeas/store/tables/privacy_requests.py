@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -42,6 +43,8 @@ privacy_request = Table(
     Column("reviewed_at", UtcDateTime),
     Column("reviewed_by", String(64)),
     Column("identity_verified_at", UtcDateTime),
+    Column("must_verify", Boolean),  # although a client vouches, as the policy says
+    Column("claimed", JSON),  # identity kinds given that nobody vouches for, sorted
     Column("paused_at", UtcDateTime),
     Column("canceled_at", UtcDateTime),
     Column("cancel_reason", String(200)),
@@ -108,4 +111,8 @@ outbox = Table(
     Column("claimed_at", UtcDateTime),
     Column("sent_at", UtcDateTime, index=True),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", UtcDateTime),  # not before
+    Column("failed_at", UtcDateTime),  # given up
+    Column("error", String(64)),  # of the last attempt, one word
+    Index("ix_outbox_subject", "subject"),
 )
