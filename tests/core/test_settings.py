@@ -103,6 +103,8 @@ def test_an_unknown_variable_is_a_warning_with_the_nearest_name() -> None:
 
 
 def test_secrets_never_show() -> None:
-    settings = Settings(app_encryption_key="hush", oauth_root_client_secret="hush", database_url="postgresql://a:hush@h/d")
+    settings = Settings(
+        app_encryption_key="hush", oauth_root_client_secret="hush", database_url="postgresql://a:hush@h/d"
+    )
     assert "hush" not in repr(settings)
     assert "hush" not in str(settings)

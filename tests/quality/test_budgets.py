@@ -38,8 +38,10 @@ def f(x):
                 if a:
                     pass
 """
-ELIF = '"""D."""\ndef f(x):\n' + "    if x == 0:\n        pass\n" + "".join(
-    f"    elif x == {n}:\n        pass\n" for n in range(1, 9)
+ELIF = (
+    '"""D."""\ndef f(x):\n'
+    + "    if x == 0:\n        pass\n"
+    + "".join(f"    elif x == {n}:\n        pass\n" for n in range(1, 9))
 )
 
 
