@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from habeas.core.clock import Clock, SystemClock
+from habeas.core.schema import ColumnType
 from habeas.core.values import canonical_text
 from habeas.store.session import insert_new
 from habeas.store.tables import ledger
@@ -50,6 +51,21 @@ class LedgerChunk(NamedTuple):
     others: Mapping[int, Sequence[int]]
 
 
+class RemainsOf(msgspec.Struct, frozen=True):
+    """What digests of rows as they were left cover: these columns, of the table as its fingerprint says."""
+
+    fingerprint: str
+    columns: tuple[str, ...]
+    types: tuple[ColumnType, ...]
+
+
+class Remains(NamedTuple):
+    """Digests of a chunk's rows as an erasure left them, 32 bytes each; zeros where nobody can tell."""
+
+    of: RemainsOf
+    digests: Sequence[bytes]
+
+
 LedgerRow = Mapping[str, object]
 """A chunk as a row of the table, ready to be put in."""
 
@@ -65,9 +81,10 @@ def row_of(
     *,
     secret: bytes,
     clock: Clock = _SYSTEM,
+    remains: Remains | None = None,
 ) -> LedgerRow:
     """One frozen chunk: `keys[c][r]` is key column c of row r, `number` the chunk's, unique per address. All
-    digests have one length. `secret` is the vault's ledger key.
+    digests have one length. `secret` is the vault's ledger key. `remains` tells such rows again that nobody touched.
     """
     form, packed = pack_keys(keys, secret)
     return {
@@ -81,6 +98,8 @@ def row_of(
         "digests": b"".join(digests),
         "size": len(owners),
         "created_at": clock.now(),
+        "remains": None if remains is None else b"".join(remains.digests),
+        "remains_of": None if remains is None else msgspec.to_builtins(remains.of),
     }
 
 

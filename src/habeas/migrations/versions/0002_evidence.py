@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -10,7 +13,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables and columns."""
+    with op.batch_alter_table("ledger") as ledger:
+        ledger.add_column(sa.Column("remains", sa.LargeBinary()))
+        ledger.add_column(sa.Column("remains_of", sa.JSON()))
 
 
 def downgrade() -> None:
     """Drop them, and all they hold."""
+    with op.batch_alter_table("ledger") as ledger:
+        ledger.drop_column("remains_of")
+        ledger.drop_column("remains")

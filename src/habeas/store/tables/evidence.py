@@ -65,5 +65,7 @@ ledger = Table(  # what was erased, kept so that it can be erased again
     Column("digests", LargeBinary, nullable=False),
     Column("size", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("remains", LargeBinary),  # keyed digests of the rows as they were left, where tests may ask whose they are
+    Column("remains_of", JSON),  # the columns that these cover, and the table's fingerprint
     UniqueConstraint("cohort_id", "address", "number"),
 )
