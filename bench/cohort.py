@@ -23,10 +23,13 @@ from common import (
     dataset,
     email_field,
     key_field,
+    peak_megabytes,
     print_figure,
     print_machine,
     reference_field,
+    reset_peak,
     run_statements,
+    worker_of,
 )
 
 from serving import Server, serving
@@ -78,8 +81,12 @@ def take_in(server: Server, policy: str, people: int) -> float:
     return time.perf_counter() - began
 
 
-def run(server: Server, policy: str, people: int) -> float:
-    """Seconds from the switch until the last is complete."""
+def run(server: Server, policy: str, people: int) -> tuple[float, float]:
+    """Seconds from the switch until the last is complete, and by how many MB the worker's memory grew."""
+    assert server.process is not None
+    worker = worker_of(server.process.pid)
+    reset_peak(worker)
+    before = peak_megabytes(worker)
     server.api.call("PUT", "/execution", {"paused": False})
     began = time.perf_counter()
     done = _completed(server)
@@ -87,7 +94,7 @@ def run(server: Server, policy: str, people: int) -> float:
     while _completed(server) < wanted:
         assert time.perf_counter() - began < 600, "they don't end"
         time.sleep(0.05)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, peak_megabytes(worker) - before
 
 
 def _completed(server: Server) -> int:
@@ -139,27 +146,32 @@ def measure(name: str, own: str | None, people: int) -> None:
         build(url, people)
         prepare(server, url)
         taken = take_in(server, "access", people)
-        ran = run(server, "access", people)
+        ran, grown = run(server, "access", people)
         script = by_script(url, people, Path(files))
         check(server, people)
         print_figure(f"{people:,} accesses, {name}: calls of {CALL} taken in", people / taken, "/s", 5000, least=True)
         print_figure("  run, from the switch to the last complete", people / ran, "/s", 2000, least=True)
         print_figure("  first call to last package, one after the other", people / (taken + ran), "/s")
         print_figure("  × script", ran / script, "x")
+        print_figure("  growth of the worker's memory", grown, "MB")
         take_in(server, "erasure", people)
-        ran = run(server, "erasure", people)
+        ran, grown = run(server, "erasure", people)
         print_figure(f"{people:,} erasures, {name}: run, receipts included", people / ran, "/s", 1000, least=True)
+        print_figure("  growth of the worker's memory", grown, "MB")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=10_000)
-    people = parser.parse_args().people
+    parser.add_argument("--own", choices=("sqlite", "postgresql"), help="only on this database of habeas' own")
+    given = parser.parse_args()
     print_machine()
-    measure("SQLite", None, people)
-    with database() as own:
-        measure("PostgreSQL", own, people)
+    if given.own != "postgresql":
+        measure("SQLite", None, given.people)
+    if given.own != "sqlite":
+        with database() as own:
+            measure("PostgreSQL", own, given.people)
 
 
 if __name__ == "__main__":

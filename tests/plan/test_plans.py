@@ -130,6 +130,15 @@ def test_all_problems_are_told_the_first_one_raised() -> None:
     assert str(refused.value) == str(refused.value.problems[0])
 
 
+def test_digest_is_made_once_a_plan_and_no_other_plan_inherits_it() -> None:
+    plan = plan_of(catalog(), access=["user"])
+    assert plan.digest() is plan.digest()
+    assert plan.alone is plan.alone
+    changed = msgspec.structs.replace(plan, kinds=("phone_number",))
+    assert changed.digest() != plan.digest()
+    assert Plan.from_json(plan.to_json()).digest() == plan.digest()
+
+
 def test_thousands_of_collections_are_planned_in_linear_time() -> None:
     """A tree of 5,000: anything quadratic would take minutes, and recursion would end."""
     collections = [Collection("t0", (Field("id", primary_key=True), Field("mail", ("user",), identity="email")))]

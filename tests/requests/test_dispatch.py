@@ -133,6 +133,45 @@ def test_a_cohort_has_a_largest_size(work: Work, monkeypatch: pytest.MonkeyPatch
     assert sorted(work.members().values()) == [[0, 1], [0, 1, 2]]
 
 
+def end(installation: Installation, pairs: int) -> None:
+    """As if the cohorts that ended had found so many rows in all."""
+    with installation.database.begin() as connection:
+        connection.execute(sa.update(cohort).values(pairs=pairs).where(cohort.c.pairs.is_(None)))
+
+
+def test_a_cohort_is_split_by_what_earlier_ones_of_its_plan_found(opened: Callable[..., Installation]) -> None:
+    installation = opened(cohort_pairs=1_000)
+    work = Work(installation, installation.settings.data_dir)
+    try:
+        take(installation, 40)
+        sizes = []
+        for found in (200, 80, 30):  # a plan that never ran: 100 rows a member, 10 members; then 20; then 280 / 30
+            sizes.append(work.dispatcher.run_once())
+            wait_until(work.idle)
+            end(installation, found)
+        assert sizes == [10, 40 - 10, 0]
+        for _ in range(4):
+            take(installation, 50)
+        assert work.dispatcher.run_once() == int(1_000 / (280 / 40))
+    finally:
+        work.engine.shutdown(SHORT)
+
+
+def test_a_plan_whose_members_have_more_rows_than_the_limit_runs_one_by_one(
+    opened: Callable[..., Installation],
+) -> None:
+    installation = opened(cohort_pairs=7)
+    work = Work(installation, installation.settings.data_dir)
+    try:
+        take(installation, 3)
+        for _ in range(3):
+            assert work.dispatcher.run_once() == 1
+            wait_until(work.idle)
+        assert sorted(work.members().values()) == [[0], [0], [0]]
+    finally:
+        work.engine.shutdown(SHORT)
+
+
 def test_several_dispatchers_claim_each_request_once(work: Work) -> None:
     others = [Dispatcher(work.installation, work.engine, f"exe-{number}") for number in range(4)]
     taken = [take(work.installation, 25) for _ in range(4)]

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     spool_url: str | None = Field(default=None, repr=False)
     spool_retention_days: int = Field(default=30, ge=0, le=3650)
+    cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     require_manual_request_approval: bool = False
     subject_identity_verification_required: bool = False
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

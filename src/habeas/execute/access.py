@@ -42,6 +42,11 @@ class AccessResult(msgspec.Struct):
         counts[member] = counts.get(member, 0) + rows
         return True
 
+    def pairs(self) -> int:
+        """Rows of all steps and members, those not shown included; what is shown in part counts twice."""
+        withheld = (counts for reasons in self.withheld.values() for counts in reasons.values())
+        return sum(sum(counts.values()) for counts in (*self.rows.values(), *withheld))
+
     def found(self, member: int) -> int:
         """Rows of all steps in this member's package."""
         return sum(counts.get(member, 0) for counts in self.rows.values())
@@ -79,8 +84,7 @@ def run_access(
 
     # A row that she owns together with another member of the cohort is hers to erase along with him, but not
     # hers to read: an access judges as if she were alone.
-    alone = msgspec.structs.replace(context.plan, erases=False)
-    seeds = context.seeds()
+    alone, seeds = context.plan.alone, context.seeds()
     traversal = Traversal(alone, context.connector, context.spool, seeds=seeds, label=context.label, begin=begin)
     traversal.run(visit)
     for rows in spooled:

@@ -34,6 +34,11 @@ class ErasureResult(msgspec.Struct):
         """Rows frozen in all; a joint row counts for each owner."""
         return sum(sum(tally.frozen.values()) for tally in self.tallies.values())
 
+    def pairs(self) -> int:
+        """Rows of all steps and members, those kept included."""
+        kept = (counts for tally in self.tallies.values() for counts in tally.kept.values())
+        return self.frozen() + sum(sum(counts.values()) for counts in kept)
+
     def frozen_of(self, member: int) -> int:
         """Rows frozen for one member."""
         return sum(tally.frozen.get(member, 0) for tally in self.tallies.values())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -294,7 +295,7 @@ class Caution(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, dict=True):
     """A traversal compiled with a policy. Same input, same bytes, same digest."""
 
     policy: str
@@ -330,8 +331,17 @@ class Plan(msgspec.Struct, frozen=True):
         return _DECODER.decode(data)
 
     def digest(self) -> str:
-        """Hex SHA-256 of the canonical bytes; structure, versions and fingerprints, no values."""
+        """Hex SHA-256 of the canonical bytes; structure, versions and fingerprints, no values. Made once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         return hashlib.sha256(self.to_json()).hexdigest()
+
+    @cached_property
+    def alone(self) -> Plan:
+        """The plan as an access judges by it: each member as if nobody else were in the cohort. Made once."""
+        return msgspec.structs.replace(self, erases=False)
 
     def exports(self, segment: Segment) -> tuple[Link, ...]:
         """Links from a step of this segment to a step of another: their values leave the store."""

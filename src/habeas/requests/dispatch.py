@@ -2,8 +2,9 @@
 
 Woken by intake, by the end of a cohort, or by a sweep every second. Requests of one policy with the same
 identity kinds run as one cohort, and while it runs the next ones gather: batches form by themselves under
-load, and a lone request waits for nobody. Plan, claim and the cohort's row are one transaction; what
-dies between it and the start is found by `recovery`. Never executes anything itself.
+load, and a lone request waits for nobody. How many one cohort takes follows what the plan's earlier ones found.
+Plan, claim and the cohort's row are one transaction; what dies between it and the start is found by `recovery`.
+Never executes anything itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
+
+from sqlalchemy.engine import Connection
 
 from habeas.core.errors import HabeasError, NotFound, Refused, Unavailable
 from habeas.core.log import get_logger
@@ -30,7 +33,9 @@ from habeas.store.claims import Group, Ready
 from habeas.store.wake import Listener
 
 COHORT_WORKFLOW = "cohort"
-LARGEST_COHORT = 10_000
+LARGEST_COHORT = 100_000
+FEW = 100  # members that any plan takes without a look at what its cohorts found before
+USUAL_PAIRS = 100  # rows that a member of a plan is thought to have that never ran
 MOST_COHORTS = 4  # running at once in one process
 SWEEP_SECONDS = 1.0
 WAITING = (Status.PENDING, Status.APPROVED)
@@ -205,7 +210,8 @@ class Dispatcher:
             "updated_at": now,
         }
         with installation.database.begin() as connection:
-            members = claims.claim(connection, group, self._ready, LARGEST_COHORT, moved)
+            most = self._most(connection, group, digest)
+            members = claims.claim(connection, group, self._ready, most, moved)
             if not members:
                 return 0
             if digest not in self._stored:
@@ -227,6 +233,16 @@ class Dispatcher:
         with self._guard:
             self._claims[cohort_id] = Claim(row, members, group.stamp)
         return len(members)
+
+    def _most(self, connection: Connection, group: Group, digest: str) -> int:
+        """How many members the next cohort of a plan may have: as many as earlier ones let expect to find no more than
+        the setting's pairs of member and row. One statement; none for a lone request.
+        """
+        if group.size == 1:
+            return FEW
+        expected = cohorts.pairs_per_member(connection, digest)
+        pairs = USUAL_PAIRS if expected is None else max(1.0, expected)
+        return max(1, min(LARGEST_COHORT, int(self._installation.settings.cohort_pairs / pairs)))
 
     def _end(
         self,

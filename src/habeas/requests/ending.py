@@ -147,11 +147,21 @@ def _end_all(attempt: Attempt, status: Status, stage: Stage, values: Mapping[str
 
 def _close_cohort(connection: Connection, attempt: Attempt, *, purge: bool) -> None:
     now = attempt.installation.clock.now()
-    values: dict[str, Any] = {"stage": Stage.DONE, "finished_at": now}
+    values: dict[str, Any] = {"stage": Stage.DONE, "finished_at": now, "pairs": _pairs(attempt)}
     if purge:
         values |= {"sealed_data_key": None, "progress": None}
     if not cohorts.advance(connection, attempt.cohort_id, attempt.epoch, values, now):
         raise Fenced("another attempt owns the cohort", where=attempt.cohort_id)
+
+
+def _pairs(attempt: Attempt) -> int | None:
+    """Rows found, each counted for every member; at least one a member. None before anything was looked for."""
+    progress = attempt.progress
+    if progress.access is None and progress.erasure is None:
+        return None
+    shown = 0 if progress.access is None else progress.access.pairs()
+    erased = 0 if progress.erasure is None else progress.erasure.pairs()
+    return max(shown, erased, len(attempt.rows))
 
 
 def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from habeas.store.tables import cohort, executor
 from habeas.store.tables import privacy_request as request
 
 _AT_ONCE = 1000  # ids in one statement
+_REMEMBERED = 10  # cohorts of a plan that tell how many rows its members have
 
 
 def insert(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -29,6 +30,19 @@ def find(connection: Connection, cohort_id: str) -> dict[str, Any] | None:
     """The cohort's row."""
     row = connection.execute(sa.select(cohort).where(cohort.c.id == cohort_id)).one_or_none()
     return None if row is None else row._asdict()
+
+
+def pairs_per_member(connection: Connection, plan_digest: str) -> float | None:
+    """How many rows a member of the plan's last cohorts had found; None where none of them ended yet."""
+    newest = (
+        sa.select(cohort.c.pairs, cohort.c.size)
+        .where(cohort.c.plan_digest == plan_digest, cohort.c.finished_at.is_not(None), cohort.c.pairs.is_not(None))
+        .order_by(cohort.c.finished_at.desc())
+        .limit(_REMEMBERED)
+        .subquery()
+    )
+    pairs, members = connection.execute(sa.select(sa.func.sum(newest.c.pairs), sa.func.sum(newest.c.size))).one()
+    return int(pairs) / int(members) if members else None
 
 
 def take_epoch(connection: Connection, cohort_id: str, executor_id: str, now: datetime) -> dict[str, Any] | None:

@@ -39,6 +39,7 @@ def get_config(here: Here, _: Annotated[Actor, needs("config:read")]) -> dict[st
             "subject_identity_verification_required": settings.subject_identity_verification_required,
             "phone_region": settings.phone_region,
             "spool_retention_days": settings.spool_retention_days,
+            "cohort_pairs": settings.cohort_pairs,
         },
         "notifications": {},
     }

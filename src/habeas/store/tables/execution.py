@@ -38,7 +38,9 @@ cohort = Table(
     Column("sealed_data_key", LargeBinary),  # of the spool; None once purged
     Column("progress", JSON),  # stage results: counts and digests, never values
     Column("finished_at", UtcDateTime),
+    Column("pairs", BigInteger),  # rows found, counted for each member that they were found for
     Index("ix_cohort_stage", "stage"),
+    Index("ix_cohort_plan", "plan_digest", "finished_at"),
 )
 
 executor = Table(  # leases; used on PostgreSQL
