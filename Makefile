@@ -5,6 +5,7 @@
 #   make lint     ruff, mypy, import contracts only
 #   make bench    the claims of docs/benchmarks.md, each beside its reference (15 min); bench-quick: small sizes (2 min)
 #   make prove    N random companies from SEED on against an oracle: the machine that tries to prove habeas wrong
+#   make prove-receipts  N tampered receipts and chains against both verifiers: all are refused
 #   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
@@ -19,7 +20,7 @@ WORKERS ?= auto
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prove test lint format clean bench bench-quick
+.PHONY: help demo prove prove-receipts test lint format clean bench bench-quick
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +74,9 @@ bench-quick: $(VENV)/.test
 
 prove: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m truth --n $(or $(N),100) --seed $(or $(SEED),1) --shrink 3
+
+prove-receipts: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python tests/receiptbook.py --n $(or $(N),100000) --seed $(or $(SEED),1)
 
 bench-%: $(VENV)/.test bench/%.py
 	$(BIN)/python bench/$*.py

@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     commands.command()(show)
     commands.command()(verify)
     commands.command()(head)
+    commands.command()(chain)
     app.add_typer(commands, name="receipt")
 
 
@@ -53,6 +54,23 @@ def head(place: Place) -> None:
     with open_client(place) as client:
         now = client.get("/receipt/head")
     answer(place.as_json, now, lambda out: out.print(json.dumps(now, indent=2), markup=False))
+
+
+@placed
+def chain(
+    place: Place,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Write it to this file.")],
+) -> None:
+    """All signed heads, oldest first, as `docs/verify` checks them offline."""
+    from habeas.cli.client import open_client
+    from habeas.cli.output import say
+
+    heads: list[dict[str, Any]] = []
+    with open_client(place) as client:
+        while more := client.get("/receipt/chain", after=len(heads))["heads"]:
+            heads += more
+    output.write_text(json.dumps({"heads": heads}, ensure_ascii=False) + "\n", encoding="utf-8")
+    say(f"{len(heads)} heads written to {output}")
 
 
 def verify(

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from habeas.core.errors import BadInput, BadSyntax
 
@@ -218,6 +218,21 @@ def verify_head(
     if head.get("number") != number or head.get("previous") != previous:
         _refuse("does not follow the one before it", where)
     return head
+
+
+def chain_entries(document: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    """The heads of a chain document with their signatures, oldest first. Raises ReceiptRefused for another form."""
+    heads = document.get("heads")
+    if document.keys() != {"heads"} or not isinstance(heads, list) or not heads:
+        _refuse("has not exactly a list of heads", "chain")
+    for number, entry in enumerate(heads, 1):
+        if not isinstance(entry, Mapping) or entry.keys() != {"head", "signature"}:
+            _refuse("has not exactly head and signature", f"head {number}")
+        head = entry["head"]
+        if not isinstance(head, Mapping) or head.keys() != _HEAD or head["format"] != HEAD_FORMAT:
+            _refuse(f"is not of the form {HEAD_FORMAT}", f"head {number}")
+        _hex(entry["signature"], f"head {number}: signature", 64)
+    return heads
 
 
 def keys_document(public_keys: PublicKeys) -> dict[str, object]:

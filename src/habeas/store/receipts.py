@@ -191,6 +191,14 @@ def last_head(connection: Connection) -> dict[str, object] | None:
     return None if found is None else {"head": json.loads(found.body), "signature": found.signature.hex()}
 
 
+def heads_after(connection: Connection, after: int, limit: int) -> list[dict[str, object]]:
+    """Signed heads in order, from the one after this number on."""
+    found = connection.execute(
+        sa.select(receipt_head).where(receipt_head.c.number > after).order_by(receipt_head.c.number).limit(limit)
+    )
+    return [{"head": json.loads(row.body), "signature": row.signature.hex()} for row in found]
+
+
 def published_keys(connection: Connection) -> dict[str, bytes]:
     """The public keys of all that ever signed here, by key id: several hosts may have one each."""
     named = sa.select(setting.c.value).where(sa.func.substr(setting.c.name, 1, len(_KEY_SETTING)) == _KEY_SETTING)

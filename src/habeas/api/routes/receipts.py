@@ -1,10 +1,10 @@
-"""Route of the chain of receipts."""
+"""Routes of the chain of receipts."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from habeas.api.access import GuardedRoute, Here, needs
 from habeas.core.errors import NotFound
@@ -22,3 +22,15 @@ def get_receipt_head(here: Here, _: Annotated[Actor, needs("receipt:read")]) -> 
     if head is None:
         raise NotFound("no receipt was made yet")
     return dict(head)
+
+
+@router.get("/receipt/chain")
+def get_receipt_chain(
+    here: Here,
+    _: Annotated[Actor, needs("receipt:read")],
+    after: Annotated[int, Query(ge=0, description="begin after the head of this number")] = 0,
+    size: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> dict[str, Any]:
+    """Signed heads in order, oldest first, as `docs/verify` checks them."""
+    with here.database.read() as connection:
+        return {"heads": receipts.heads_after(connection, after, size)}
