@@ -107,6 +107,7 @@ class FrozenChunk(msgspec.Struct):
     current: dict[int, list[str | None]] | None = None
     joint: bool = False  # rows of several members: written last
     held: bool = False  # of a step that deletes: rows that other rows hold, to be masked instead
+    copies: list[int] | None = None  # of a table without a key: how many rows are alike; their digests are added up
     elements: list[Mapping[str, Entries]] | None = None  # by row and column, what of arrays is hers; never stored
 
     def __len__(self) -> int:
@@ -114,7 +115,10 @@ class FrozenChunk(msgspec.Struct):
 
 
 class Verified(NamedTuple):
-    """What a re-scan of a chunk found: row positions by state. Masked rows are those in none of the lists."""
+    """What a re-scan of a chunk found: row positions by state. Masked rows are those in none of the lists.
+
+    A position stands in `vanished` once for each of its copies that is gone.
+    """
 
     vanished: list[int]  # no row has this key any more
     untouched: list[int]  # the frozen digest still matches

@@ -69,13 +69,17 @@ class Tally(msgspec.Struct):
 
 
 def count_owners(chunk: FrozenChunk, positions: list[int] | range) -> Counter[int]:
-    """Rows at these positions by owner; a joint row counts for each owner."""
-    if not chunk.others:
+    """Rows at these positions by owner; a joint row counts for each owner. A range counts all copies of a position,
+    a list each position as often as it is in it.
+    """
+    copies = chunk.copies if isinstance(positions, range) else None
+    if not chunk.others and copies is None:
         owners = chunk.owners if isinstance(positions, range) else [chunk.owners[each] for each in positions]
         return Counter(owners)
     counts: Counter[int] = Counter()
     for position in positions:
-        counts.update(chunk.others.get(position) or (chunk.owners[position],))
+        for owner in chunk.others.get(position) or (chunk.owners[position],):
+            counts[owner] += copies[position] if copies else 1
     return counts
 
 
@@ -272,6 +276,7 @@ def take_rows(chunk: FrozenChunk, positions: Sequence[int]) -> FrozenChunk:
         masked=[None if column is None else pick(column) for column in chunk.masked],
         joint=chunk.joint,
         held=chunk.held,
+        copies=None if chunk.copies is None else pick(chunk.copies),
     )
 
 

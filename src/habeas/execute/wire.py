@@ -103,13 +103,14 @@ def pack_chunk(chunk: FrozenChunk) -> bytes:
             [None if column is None else _column(column) for column in chunk.masked],
             chunk.joint,
             chunk.held,
+            chunk.copies,
         ]
     )
 
 
 def unpack_chunk(payload: bytes) -> FrozenChunk:
     """What `pack_chunk` wrote."""
-    step, number, keys, owners, others, digests, masked, joint, held = _decoder.decode(payload)
+    step, number, keys, owners, others, digests, masked, joint, held, copies = _decoder.decode(payload)
     return FrozenChunk(
         step=step,
         number=number,
@@ -120,4 +121,5 @@ def unpack_chunk(payload: bytes) -> FrozenChunk:
         masked=masked,
         joint=joint,
         held=held,
+        copies=copies,
     )

@@ -17,6 +17,7 @@ from habeas.plan.deletes import order_deletes, widen_deletes
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Catalog, build_graph
 from habeas.plan.guards import guard_writes
+from habeas.plan.keyless import find_alike
 from habeas.plan.masks import choose_masks
 from habeas.plan.model import Plan, RuleOutput, Segment
 from habeas.plan.passes import (
@@ -42,6 +43,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     arrange_steps,
     assemble_steps,
     choose_masks,
+    find_alike,
     widen_deletes,
     order_deletes,
     guard_writes,

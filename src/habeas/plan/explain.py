@@ -146,7 +146,7 @@ def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], coun
         address=step.address,
         connection=step.connection,
         table=str(step.table),
-        key=step.key,
+        key=step.key or step.alike,
         found_by=(*(_seed(seed) for seed in step.seeds), *(_link(plan, link) for link in step.links)),
         held_back_by=tuple(_held_back(plan, step)),
         reads=tuple(output.path for output in step.output),

@@ -200,7 +200,7 @@ class Step(msgspec.Struct, frozen=True):
     table: TableName
     fingerprint: str
     columns: tuple[Column, ...]
-    key: tuple[str, ...] = ()  # () where no usable key exists; then the step can't be written
+    key: tuple[str, ...] = ()  # () where no usable key exists; then the step can be written only by `alike`
     people: bool = False
     seeds: tuple[Seed, ...] = ()
     links: tuple[Link, ...] = ()
@@ -218,6 +218,8 @@ class Step(msgspec.Struct, frozen=True):
     untie: tuple[str, ...] = ()  # foreign key columns set to NULL before rows are deleted, where keys form a cycle
     together: int | None = None  # steps of one number are deleted in one transaction with constraints deferred
     guards: tuple[Guard, ...] = ()  # what a write asks again of each row
+    # Of a table without a key that is written: the columns by which its rows are found. Rows alike in these are one.
+    alike: tuple[str, ...] = ()
     because: Literal["", "cascade", "null"] = ""  # frozen too only since what its rows point to is deleted
 
     @property
@@ -229,6 +231,11 @@ class Step(msgspec.Struct, frozen=True):
     def rekeys(self) -> bool:
         """Whether rows get another key when they are masked."""
         return not self.delete and any(mask.field in self.key for mask in self.masks)
+
+    @property
+    def strays(self) -> bool:
+        """Whether rows are no longer found as they were once they are written."""
+        return self.delete or any(mask.field in self.alike for mask in self.masks)
 
     @property
     def stored(self) -> tuple[Column, ...]:

@@ -16,6 +16,7 @@ from habeas.core.errors import Refused
 from habeas.plan.deletes import earlier_writes
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
+from habeas.plan.keyless import why_unlike
 from habeas.plan.model import Step, base_of
 from habeas.plan.order import components
 from habeas.plan.rekey import later_writes
@@ -47,9 +48,9 @@ def _refusals(step: Step, node: Node) -> Iterator[Refused]:
         verb = "DELETE from" if step.delete else "UPDATE"
         message = f"the credentials may not {verb} {table.table}"
         yield Refused(message, cause="no_privilege", where=where, fix=f"grant {verb} on {table.table} to them")
-    if not step.key and (table is not None or node.bound.schema is None):
+    if not (step.key or step.alike) and (table is not None or node.bound.schema is None):
         fix = "declare primary_key on the fields that identify a row"
-        yield Refused("has no key, so its rows can't be written safely", cause="no_key", where=where, fix=fix)
+        yield Refused(f"has no key, and {why_unlike(step, node)}", cause="no_key", where=where, fix=fix)
 
 
 def rank_writes(draft: Draft) -> Draft:

@@ -17,6 +17,7 @@ from habeas.core.schema import ColumnType, TableName
 from habeas.plan.model import Column
 
 Parameters = Mapping[str, Any]
+ALIKE = "habeas_alike"  # names rows that are alike in some columns; no quoted name, so no column
 
 
 class Ingredient(NamedTuple):
@@ -105,8 +106,14 @@ class Dialect(ABC):
         return f"DROP TABLE IF EXISTS {name}"
 
     def row_part(self, row: str, part: str, columns: Sequence[Column]) -> str:
-        """One part of what names a table's row: a quoted key column, or one of `row_identity`."""
-        return f"{row}.{part}"
+        """One part of what names a table's row: a quoted key column, one of `row_identity`, or ALIKE in `columns`."""
+        if part != ALIKE:
+            return f"{row}.{part}"
+        return self.alike([self.text_of(f"{row}.{self.quote(column.name)}", column.type) for column in columns])
+
+    @abstractmethod
+    def alike(self, texts: Sequence[str]) -> str:
+        """A hash of texts, byte by byte, NULL unlike any text."""
 
     @abstractmethod
     def as_text(self, operand: str) -> str:

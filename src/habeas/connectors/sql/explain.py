@@ -37,7 +37,7 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
     if step.output:
         columns = list(dict.fromkeys(output.path.partition(".")[0] for output in step.output))
         yield Statement(step.address, "rows", reading.read_rows(statements.dialect, names, columns, one_member=False))
-    if not step.writes or not step.key:
+    if not step.writes or not (step.key or step.alike):
         return
     freezing = reading.read_to_freeze(statements, step, "single", new_only=False)
     yield Statement(step.address, "freeze", freezing.statement)
@@ -48,4 +48,4 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
         yield Statement(
             step.address, "mask", (writes.mask_by_keys() or writes.mask_from_work(guarded=writes.guarded)).statement
         )
-    yield Statement(step.address, "verify", writes.verify().statement)
+    yield Statement(step.address, "verify", (writes.count_alike() if step.alike else writes.verify()).statement)

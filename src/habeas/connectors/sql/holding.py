@@ -60,7 +60,8 @@ def _held(statements: SegmentStatements, names: Names, hold: Hold) -> str:
         for column, target in zip(hold.columns, hold.target_columns, strict=True)
     )
     if hold.table == names.step.table:  # a row that points to itself goes with itself
-        pairs += " AND (" + " OR ".join(f"p.{key} <> t.{key}" for key in names.row_keys) + ")"
+        parts = zip(names.parts("p"), names.parts("t"), strict=True)
+        pairs += " AND (" + " OR ".join(f"{other} <> {own}" for other, own in parts) + ")"
     rows = (
         f"SELECT h.m, h.f, {names.listed('h')} FROM {names.found} AS h "
         f"JOIN {names.table} AS t ON {names.same_row('t', 'h')} JOIN {dialect.table(hold.table)} AS p ON {pairs}"

@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 
-from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Pair, Parameters, padded_keys
+from habeas.connectors.sql.dialect import (
+    ALIKE,
+    Dialect,
+    Filling,
+    Ingredient,
+    Lookup,
+    Move,
+    Pair,
+    Parameters,
+    padded_keys,
+)
 from habeas.connectors.sql.mariadb_types import (
     KEY_BYTES,
     LANDED_TYPES,
@@ -36,7 +46,6 @@ ROWS = "%(rows)s"
 
 CREATE_TEMP = "CREATE TEMPORARY TABLE "
 
-_ROW = "habeas_row"  # no quoted name, so no column
 _SEPARATORS = " -().+/"
 
 
@@ -50,7 +59,7 @@ class Rows(NamedTuple):
 class MariadbDialect(Dialect):
     """MariaDB 10.6 and later."""
 
-    row_identity = (_ROW,)
+    row_identity = (ALIKE,)
     json_is_text = True
     row_constructor = ""
 
@@ -81,12 +90,11 @@ class MariadbDialect(Dialect):
         """Dropping what may be no temp table would commit."""
         return f"DROP TEMPORARY TABLE IF EXISTS {name}"
 
-    def row_part(self, row: str, part: str, columns: Sequence[Column]) -> str:
-        """A hash of all the plan's columns: rows that differ in none are one row, read as often as it is there."""
-        if part != _ROW:
-            return f"{row}.{part}"
-        texts = ", ".join(self.text_of(f"{row}.{self.quote(column.name)}", column.type) for column in columns)
-        return f"UNHEX(SHA2(JSON_ARRAY({texts}), 256))"
+    def alike(self, texts: Sequence[str]) -> str:
+        """SHA-256 of a JSON array of the texts. Over all the plan's columns it names rows of a table without a key:
+        rows that differ in none are one row, read as often as it is there.
+        """
+        return f"UNHEX(SHA2(JSON_ARRAY({', '.join(texts)}), 256))"
 
     def as_text(self, operand: str) -> str:
         """Bound texts are texts."""
@@ -233,13 +241,11 @@ class MariadbDialect(Dialect):
         plain = self._is_plain(keys, columns)
         parts = [f"k{index}" for index in range(len(keys))] if plain else self._indexed(keys, columns)
         index = f"{'PRIMARY KEY' if plain else 'KEY'} ({', '.join(parts)})"
-        own = f"p INT NOT NULL DEFAULT 0, d VARBINARY(32), {index}"
-        chosen = ", ".join([*_numbered(keys, "k"), *_numbered(values, "v")])
-        return (
-            f"{CREATE_TEMP}IF NOT EXISTS {name} ({own}) ENGINE=InnoDB "
-            f"SELECT {chosen} FROM {self.table(table)} AS t WHERE 1 = 0",
-            f"DELETE FROM {name}",
-        )
+        own = f"p INT NOT NULL DEFAULT 0, d VARBINARY(32), {self._row_column(keys)}{index}"
+        typed = () if tuple(keys) == self.row_identity else keys
+        chosen = ", ".join([*_numbered(typed, "k"), *_numbered(values, "v")])
+        select = f" SELECT {chosen} FROM {self.table(table)} AS t WHERE 1 = 0" if chosen else ""
+        return (f"{CREATE_TEMP}IF NOT EXISTS {name} ({own}) ENGINE=InnoDB{select}", f"DELETE FROM {name}")
 
     def _indexed(self, keys: Sequence[str], columns: Sequence[Column]) -> list[str]:
         used = {self.quote(column.name): column for column in columns}

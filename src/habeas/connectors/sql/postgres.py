@@ -9,7 +9,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Parameters, padded_keys
+from habeas.connectors.sql.dialect import (
+    ALIKE,
+    Dialect,
+    Filling,
+    Ingredient,
+    Lookup,
+    Move,
+    Parameters,
+    padded_keys,
+)
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
@@ -92,6 +101,10 @@ class PostgresDialect(Dialect):
     def same_text(self, left: str, right: str) -> str:
         """In the byte order's collation."""
         return f'({left}) COLLATE "C" = ({right}) COLLATE "C"'
+
+    def alike(self, texts: Sequence[str]) -> str:
+        """SHA-256 of a JSON array of the texts."""
+        return f"sha256(convert_to(array_to_json(ARRAY[{', '.join(texts)}])::text, 'UTF8'))"
 
     def array(self, values: Sequence[Any]) -> Any:
         """A list."""
@@ -304,7 +317,8 @@ def _cast(element: Column) -> str:
 
 
 def _numbered(names: Sequence[str], prefix: str) -> list[str]:
-    return [f"t.{name} AS {prefix}{index}" for index, name in enumerate(names)]
+    chosen = ("''::bytea" if name == ALIKE else f"t.{name}" for name in names)
+    return [f"{each} AS {prefix}{index}" for index, each in enumerate(chosen)]
 
 
 def _lookup_type(kind: ColumnType) -> str | None:

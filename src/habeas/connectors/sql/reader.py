@@ -16,11 +16,13 @@ from msgspec import DecodeError
 
 from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
 from habeas.connectors.sql import holding, reading
+from habeas.connectors.sql.alike import merge_alike
 from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.statements import HELD, SegmentStatements, column_of
+from habeas.connectors.sql.writing import Compiled, StepWrites
 from habeas.core.schema import TypeFamily
 from habeas.core.values import canonical_text, decode_json
 from habeas.plan.model import Link, Seed, Standing, Step
@@ -371,11 +373,17 @@ class SqlReader(Reader):
         if self._elements.tracks(step):
             self._elements.refresh(step, self._tick)
             led = led_owned(statements, statements.names[step.index])
-        freezing = reading.read_to_freeze(statements, step, owners, new_only=new_only, led=led)
-        parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **freezing.constants}
+        only = Compiled("", {})
+        if new_only and step.alike:  # what was written is found as another set now
+            only = StepWrites(dialect, step).unmasked()
+        freezing = reading.read_to_freeze(statements, step, owners, new_only=new_only, led=led, only=only.statement)
+        constants = {**freezing.constants, **only.constants}
+        parameters: dict[str, Any] = {**dialect.digest_parameters(digest_key), **constants}
         if freezing.ingredients:
             parameters.update(dialect.ingredient_parameters(freezing.ingredients, secrets))
-        rows = chain.from_iterable(self._session.stream(freezing.statement, parameters))
+        rows: Iterator[Row] = chain.from_iterable(self._session.stream(freezing.statement, parameters))
+        if step.alike:
+            rows = merge_alike(rows)
         size = DOCUMENT_ROWS if any(mask.parts for mask in step.masks) else CHUNK_ROWS
         while batch := list(islice(rows, size)):
             yield batch, freezing.valued
@@ -396,7 +404,7 @@ def _parse(row: Row, positions: Sequence[int]) -> Row:
 
 
 def _chunk(step: Step, number: int, rows: list[Row], valued: tuple[int, ...], joint: bool) -> FrozenChunk:
-    width = len(step.key)
+    width = len(step.key) or 1
     columns = [list(column) for column in zip(*rows, strict=True)]
     masked: list[list[Any] | None] = [None] * len(step.masks)
     current: dict[int, list[str | None]] = {}
@@ -422,4 +430,5 @@ def _chunk(step: Step, number: int, rows: list[Row], valued: tuple[int, ...], jo
         masked=masked,
         current=current or None,
         joint=joint,
+        copies=columns[width + 3] if step.alike else None,
     )

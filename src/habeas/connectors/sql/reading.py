@@ -26,7 +26,10 @@ class Freezing(NamedTuple):
 
 
 def count_rows(names: Names) -> str:
-    """Found rows by member and standing."""
+    """Found rows by member and standing; of rows that are alike, all."""
+    if names.step.alike:
+        joined = f"{names.found} AS h JOIN {names.table} AS t ON {names.same_row('t', 'h')}"
+        return f"SELECT h.m, h.s, COUNT(*) FROM {joined} WHERE h.s < {HELD} GROUP BY h.m, h.s"
     return f"SELECT m, s, COUNT(*) FROM {names.found} WHERE s < {HELD} GROUP BY m, s"
 
 
@@ -92,14 +95,15 @@ Owners = Literal["sole", "single", "joint"]
 
 
 def read_to_freeze(
-    statements: SegmentStatements, step: Step, owners: Owners, *, new_only: bool, led: str | None = None
+    statements: SegmentStatements, step: Step, owners: Owners, *, new_only: bool, led: str | None = None, only: str = ""
 ) -> Freezing:
     """The subject's rows of a step by key, with digests and values; `led`, a select of what led to the rows, last.
+    `only`: a condition on rows `t`.
 
     Raises Refused for a step without a key.
     """
     dialect, names = statements.dialect, statements.names[step.index]
-    if not step.key:
+    if not (step.key or step.alike):
         raise Refused("rows without a usable key can't be frozen", cause="no_key", where=step.address)
     compiler = Compiler(dialect, lambda name: dialect.text_of(f"t.{dialect.quote(name)}", column_of(step, name).type))
     valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
@@ -118,6 +122,7 @@ def read_to_freeze(
         text += f" JOIN {dialect.ingredient_rows(compiler.ingredients)} ON x.m = g.owner"
     if led is not None:
         text += f" LEFT JOIN ({led}) AS l ON {names.same_keys('l', 'g')}"
+    text += f" WHERE {only}" if only else ""
     text += f" ORDER BY {names.grouped('t')}"
     return Freezing(text, tuple(compiler.ingredients), compiler.constants, valued)
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from habeas.connectors.sql.dialect import Dialect, Filling, Ingredient, Lookup, Move, Parameters
+from habeas.connectors.sql.dialect import ALIKE, Dialect, Filling, Ingredient, Lookup, Move, Parameters
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.nested import NotADocument, open_document, values_at
@@ -72,6 +72,10 @@ class SqliteDialect(Dialect):
     def same_text(self, left: str, right: str) -> str:
         """A CAST keeps the column's collation, so it is named."""
         return f"({left}) COLLATE BINARY = ({right})"
+
+    def alike(self, texts: Sequence[str]) -> str:
+        """By a function of the session."""
+        return f"habeas_row_digest(x'', {', '.join(texts)})"
 
     def array(self, values: Sequence[Any]) -> Any:
         """JSON."""
@@ -230,6 +234,8 @@ class SqliteDialect(Dialect):
 
     def delete_from(self, table: str, keys: Sequence[str], work: str, on: str) -> str:
         """SQLite's DELETE joins nothing: its rows are named by a subquery."""
+        if tuple(keys) == (ALIKE,):
+            return f"DELETE FROM {table} AS t WHERE EXISTS (SELECT 1 FROM {work} AS w WHERE {on})"
         chosen = ", ".join(f"t.{key}" for key in keys)
         named = f"({', '.join(keys)})" if len(keys) > 1 else keys[0]
         return f"DELETE FROM {table} WHERE {named} IN (SELECT {chosen} FROM {work} AS w JOIN {table} AS t ON {on})"

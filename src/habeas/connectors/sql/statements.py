@@ -10,10 +10,10 @@ latter would scan its table once a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from habeas.connectors.sql.dialect import Dialect, Move, Pair
+from habeas.connectors.sql.dialect import ALIKE, Dialect, Move, Pair
 from habeas.core.errors import SchemaChanged
 from habeas.core.schema import TableName
 from habeas.plan.model import Column, Link, Plan, Pointing, Seed, Segment, Standing, Step
@@ -41,7 +41,7 @@ class Names(NamedTuple):
 
     def parts(self, row: str) -> list[str]:
         """What names a table's row."""
-        return [self.dialect.row_part(row, part, self.step.columns) for part in self.row_keys]
+        return row_parts(self.dialect, self.step, self.row_keys, row)
 
     def same_keys(self, left: str, right: str) -> str:
         """That two of our own rows name one row."""
@@ -92,7 +92,7 @@ class SegmentStatements:
 
     def _names(self, step: Step) -> Names:
         dialect = self.dialect
-        row_keys = tuple(dialect.quote(name) for name in step.key) or dialect.row_identity
+        row_keys = row_keys_of(dialect, step)
         keys = tuple(f"k{index}" for index in range(len(row_keys)))
         return Names(dialect, step, dialect.table(step.table), dialect.temp(f"hk_{step.index}"), row_keys, keys)
 
@@ -418,6 +418,19 @@ def _is_followed(link: Link, pointing: Pointing) -> bool:
     """Whether the pointing is the followed link itself, whose values come with what its store knows."""
     pairs = set(zip(pointing.columns, pointing.target_columns, strict=True))
     return pointing.step == link.source and pairs == set(zip(link.source_columns, link.columns, strict=True))
+
+
+def row_keys_of(dialect: Dialect, step: Step) -> tuple[str, ...]:
+    """What names a step's rows: its quoted key, what they are alike in, or else the store's own identity."""
+    if step.alike:
+        return (ALIKE,)
+    return tuple(dialect.quote(name) for name in step.key) or dialect.row_identity
+
+
+def row_parts(dialect: Dialect, step: Step, row_keys: Sequence[str], row: str) -> list[str]:
+    """The operands that name one row of the step's table."""
+    columns = tuple(column_of(step, name) for name in step.alike) or step.columns
+    return [dialect.row_part(row, part, columns) for part in row_keys]
 
 
 def column_of(step: Step, name: str) -> Column:

@@ -15,7 +15,7 @@ from habeas.connectors.sql.checks import condition_of
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.expression import Compiler, cut
 from habeas.connectors.sql.reading import digest_texts, is_constant
-from habeas.connectors.sql.statements import column_of
+from habeas.connectors.sql.statements import column_of, row_keys_of, row_parts
 from habeas.core.errors import Refused
 from habeas.core.expression import Constant, Null
 from habeas.core.schema import TypeFamily
@@ -40,18 +40,18 @@ class StepWrites:
     """All writing statements of one step. Raises Refused for a step without a key."""
 
     def __init__(self, dialect: Dialect, step: Step, known: Mapping[int, Step] = MappingProxyType({})) -> None:
-        if not step.key:
+        if not (step.key or step.alike):
             raise Refused("rows without a usable key can't be written", cause="no_key", where=step.address)
         self.dialect = dialect
         self.step = step
         self._known = known  # steps whose own rows the session knows
         self.table = dialect.table(step.table)
         self.work = dialect.temp(f"hw_{step.index}")
-        self.row_keys = tuple(dialect.quote(name) for name in step.key)
+        self.row_keys = row_keys_of(dialect, step)
         self.valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
         # Documents hold more than what is masked, and a key that was replaced may be somebody else's by now.
         self.guarded = any(mask.parts for mask in step.masks) or step.rekeys
-        self._key_column = self._column(step.key[0])
+        self._key_column = self._column(step.key[0]) if step.key else None
 
     def _column(self, name: str) -> Column | None:
         return next((column for column in self.step.columns if column.name == name), None)
@@ -94,7 +94,7 @@ class StepWrites:
         return Compiled(f"SELECT COUNT(*) FROM {self.table} AS t WHERE {listed} AND {masked}", compiler.constants)
 
     def _listed(self) -> str | None:
-        if self.valued or len(self.row_keys) > 1 or self.step.guards:
+        if self.valued or len(self.row_keys) > 1 or self.step.guards or self.step.alike:
             return None
         listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
         return None if listed is None else f"{listed} AND {self._range()}"
@@ -117,7 +117,9 @@ class StepWrites:
         return f"DELETE FROM {self.work}"
 
     def delete(self) -> str:
-        """One DELETE of the rows whose digest is the frozen one."""
+        """One DELETE of the rows whose digest is the frozen one; of a table without a key, of all that are alike."""
+        if self.step.alike:
+            return self.dialect.delete_from(self.table, self.row_keys, self.work, self._joined())
         on = f"{self._joined()} AND {self._range()} AND {self._digest()} = w.d{self._unguarded()}"
         return self.dialect.delete_from(self.table, self.row_keys, self.work, on)
 
@@ -160,6 +162,22 @@ class StepWrites:
         )
         return Compiled(statement, compiler.constants)
 
+    def unmasked(self) -> Compiled:
+        """That a row `t` isn't masked yet."""
+        masked, compiler = self._masked()
+        return Compiled(f"NOT ({masked})", compiler.constants)
+
+    def count_alike(self) -> Compiled:
+        """By position: how many rows are alike in what the frozen ones were found by, and how many of these are masked.
+        Positions without a row are left out.
+        """
+        masked, compiler = self._masked()
+        statement = (
+            f"SELECT w.p, COUNT(*), SUM(CASE WHEN {masked} THEN 1 ELSE 0 END) FROM {self.work} AS w "
+            f"JOIN {self.table} AS t ON {self._joined()} GROUP BY w.p"
+        )
+        return Compiled(statement, compiler.constants)
+
     def _verify_rekeyed(self, masked: str, compiler: Compiler) -> Compiled:
         """By the new keys; a row under an old key is the frozen one only if its digest still is."""
         first, digest = self.row_keys[0], self.dialect.row_digest(digest_texts(self.dialect, self.step, "o"))
@@ -181,6 +199,9 @@ class StepWrites:
 
     def _joined(self, row: str = "t", *, new: bool = False) -> str:
         """That a row has a frozen key, or the new one that it was given."""
+        if self.step.alike:
+            (part,) = row_parts(self.dialect, self.step, self.row_keys, row)
+            return f"{part} = w.k0"
         moved = {self.step.masks[position].field: f"w.v{number}" for number, position in enumerate(self.valued)}
         sources = [moved.get(name, f"w.k{index}") if new else f"w.k{index}" for index, name in enumerate(self.step.key)]
         return " AND ".join(f"{row}.{key} = {source}" for key, source in zip(self.row_keys, sources, strict=True))
@@ -221,6 +242,8 @@ class StepWrites:
         return f"{select} LEFT JOIN {known_table(self.dialect, guard.step)} AS f ON {own} WHERE f.m IS NULL"
 
     def _range(self) -> str:
+        if self.step.alike:
+            return "1 = 1"
         low, high = self.dialect.parameter("low"), self.dialect.parameter("high")
         return f"t.{self.row_keys[0]} BETWEEN {low} AND {high}"
 

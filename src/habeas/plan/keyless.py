@@ -1,0 +1,61 @@
+"""Tables without a key: their rows are written by the fields by which they were found, as one set.
+
+Rows that are alike in all these fields are found, and written, together or not at all. So nothing may depend on the
+single row: neither its mask nor whose it is. Where something does, the erasure is refused. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+
+from habeas.core.address import CollectionAddress
+from habeas.core.expression import secret_names
+from habeas.plan.draft import Draft
+from habeas.plan.graph import Node
+from habeas.plan.model import Caution, Mask, Step
+
+
+def find_alike(draft: Draft) -> Draft:
+    """Give written steps without a key the columns in which rows are alike that are found together."""
+    steps, warnings = [], []
+    for step in draft.steps:
+        node = draft.graph.nodes[CollectionAddress.parse(step.address)]
+        if step.key or not step.writes or why_unlike(step, node) is not None:
+            steps.append(step)
+            continue
+        alike = found_by(step)
+        steps.append(msgspec.structs.replace(step, alike=alike))
+        message = f"has no key: rows alike in {', '.join(alike)} are written together, by reading the whole table"
+        warnings.append(Caution(step.address, "no_key", message, "give the table a primary key, or declare one"))
+    return replace(draft, steps=tuple(steps), warnings=(*draft.warnings, *warnings))
+
+
+def found_by(step: Step) -> tuple[str, ...]:
+    """The columns that decide whether a row is found, and how."""
+    columns = {seed.column for seed in step.seeds}.union(*(link.columns for link in step.links))
+    return tuple(sorted(columns))
+
+
+def why_unlike(step: Step, node: Node) -> str | None:
+    """Why rows of a table without a key can't be written as sets; None if they can."""
+    return next(_reasons(step, node), None)
+
+
+def _reasons(step: Step, node: Node) -> Iterator[str]:
+    if node.table is None:
+        yield "the store shows no schema that tells its rows apart"
+    if any(column.inside is not None for column in step.columns):
+        yield "values inside a column tell which rows are found"
+    for mask in step.field_masks:
+        if mask.parts or _depends_on_the_row(mask):
+            yield f"the mask {mask.strategy} of {mask.field} gives each row a value of its own"
+    for link in step.links:
+        if link.ownership == "auto" and not step.people and (link.rivals or link.points == "to_target"):
+            yield "whose a row is must be asked of each row (its reference could be declared owned, shared or context)"
+
+
+def _depends_on_the_row(mask: Mask) -> bool:
+    return mask.form != "constant" or mask.expression is None or bool(secret_names(mask.expression))
