@@ -97,6 +97,7 @@ def mariadb_server() -> str:
 def mariadb_connection(url: str) -> Any:
     """A connection of the driver to the server, or database, of a URL."""
     import pymysql
+    from pymysql.constants import CLIENT
 
     where = urlsplit(url)
     return pymysql.connect(
@@ -107,6 +108,7 @@ def mariadb_connection(url: str) -> Any:
         database=where.path.lstrip("/") or None,
         autocommit=True,
         charset="utf8mb4",
+        client_flag=CLIENT.MULTI_STATEMENTS,
     )
 
 

@@ -1,4 +1,5 @@
-"""Stores of documents for tests: SQLite files and PostgreSQL schemas, described and run through the whole flow."""
+"""Stores of documents for tests: SQLite files, PostgreSQL schemas and MariaDB
+databases, described and run through the whole flow."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from conftest import fresh_mariadb, mariadb_connection
 from constraintbook import policy
 from habeas.requests.connections import ConnectionInput, delete_connection, save_connections, set_secrets
 from habeas.requests.datasets import save_text
@@ -23,16 +25,29 @@ NAMES = itertools.count()
 
 
 class Documents:
-    """One store, described as the dataset `key` behind the connection `key`."""
+    """One store, described as the dataset `key` behind the connection `key`. `servers` has URLs by kind: of a database
+    of PostgreSQL, of a server of MariaDB.
+    """
 
-    def __init__(self, kind: str, key: str, installation: Installation, folder: Path, postgres: str) -> None:
+    def __init__(
+        self, kind: str, key: str, installation: Installation, folder: Path, servers: Mapping[str, str]
+    ) -> None:
         self.kind, self.key = kind, key
         self.installation = installation
+        self._resources = ExitStack()
         self._schema = f"n{next(NAMES)}"
-        self._file, self._postgres = folder / f"{self._schema}.db", postgres
+        self._file, self._url = folder / f"{self._schema}.db", servers.get(kind, "")
         if kind == "postgres":
-            with psycopg.connect(postgres, autocommit=True) as connection:
+            with psycopg.connect(self._url, autocommit=True) as connection:
                 connection.execute(f"CREATE SCHEMA {self._schema}")
+        elif kind == "mariadb":
+            self._url = self._resources.enter_context(fresh_mariadb(self._url, self._schema))
+
+    def _mariadb(self) -> Any:
+        connection = mariadb_connection(self._url)
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES'")
+        return connection
 
     def run(self, statements: str) -> None:
         """Run statements as the owner; JSON stands for the store's type of documents."""
@@ -40,7 +55,11 @@ class Documents:
             with closing(sqlite3.connect(self._file)) as connection:
                 connection.executescript(statements)
             return
-        with psycopg.connect(self._postgres, options=f"-c search_path={self._schema}", autocommit=True) as connection:
+        if self.kind == "mariadb":
+            with self._mariadb() as connection, connection.cursor() as cursor:
+                cursor.execute(statements)
+            return
+        with psycopg.connect(self._url, options=f"-c search_path={self._schema}", autocommit=True) as connection:
             connection.execute(statements.replace(" JSON", " jsonb"))
 
     def document(self, query: str) -> Any:
@@ -53,15 +72,18 @@ class Documents:
         if self.kind == "sqlite":
             with closing(sqlite3.connect(self._file)) as connection:
                 return connection.execute(query).fetchall()
-        with psycopg.connect(self._postgres, options=f"-c search_path={self._schema}") as connection:
+        if self.kind == "mariadb":
+            with self._mariadb() as connection, connection.cursor() as cursor:
+                cursor.execute(query.replace(" AS TEXT)", " AS CHAR)"))
+                return list(cursor.fetchall())
+        with psycopg.connect(self._url, options=f"-c search_path={self._schema}") as connection:
             return connection.execute(query).fetchall()
 
     def describe(self, collections: str) -> None:
         """Connect, and save the dataset of these collections (YAML at the left margin)."""
-        kind = "sqlite" if self.kind == "sqlite" else "postgres"
-        given = ConnectionInput(name=self.key, key=self.key, connection_type=kind, access="write")
+        given = ConnectionInput(name=self.key, key=self.key, connection_type=self.kind, access="write")
         assert not save_connections(self.installation, CLIENT, [given]).failed
-        secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._postgres}
+        secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._url}
         set_secrets(self.installation, CLIENT, self.key, secrets, verify=True)
         head = f"dataset:\n- fides_key: {self.key}\n"
         if self.kind == "postgres":
@@ -108,3 +130,4 @@ class Documents:
     def close(self) -> None:
         """Forget it."""
         delete_connection(self.installation, CLIENT, self.key)
+        self._resources.close()

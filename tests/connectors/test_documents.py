@@ -125,3 +125,41 @@ def test_many_elements_are_followed_as_a_set(rooms: Room) -> None:
         rows = [row for batch in reader.rows(rooms.book.steps[room], ["guests"]) for row in batch.rows]
     assert len(rows) == 1_000
     assert all(len(guests) == 10 for (guests,) in rows)
+
+
+@pytest.mark.parametrize("name", ['it\'s "q" \\ %x', "$[*]", "ключ ☃", "select", ""])
+def test_any_name_inside_a_document_is_a_name(rooms: Room, name: str) -> None:
+    rooms.harness.put("room", [(50, json.dumps([{name: "ivy@example.com"}, {name + "2": "eve@example.com"}]))])
+    column = Column("guests.name", TEXT, inside=Inside("guests", (name,)))
+    index = rooms.room(column, seeds=(Seed("guests.name", "email"),))
+    with rooms.book.found(seed("ivy@example.com"), seed("eve@example.com", member=1)) as reader:
+        assert rooms.book.keys(reader, index) == {(0, 50): Standing.OWN}
+
+
+def test_an_integer_inside_a_document_is_one_exact_text(rooms: Room) -> None:
+    bills = ["7", "7\n", "07", " 7", 7.0, True, ["7"], {"bill": 7}, None, 12345678901234567890123]
+    rooms.harness.put("room", [(100 + number, json.dumps({"bill": each})) for number, each in enumerate(bills)])
+    bill = rooms.book.step("bill", seeds=(Seed("id", "account", "exact"),))
+    room = rooms.room(inside("guests.bill", INTEGER))
+    link = rooms.book.link(bill, "id", "guests.bill", ownership="owned")
+    rooms.book.steps[room] = msgspec.structs.replace(rooms.book.steps[room], links=(link,))
+    with rooms.book.found(seed("7", "account")) as reader:
+        assert rooms.book.own(reader, room) == {0, 100, 106}
+
+
+def test_texts_inside_documents_compare_with_columns_of_any_collation(rooms: Room) -> None:
+    rooms.harness.run("CREATE TABLE guest (mail VARCHAR(60) PRIMARY KEY, name VARCHAR(40))")
+    rooms.harness.put("guest", [("bob@example.com", "Bob"), ("ivy@example.com ☃", "Ivy")])
+    rooms.harness.put("room", [(50, json.dumps({"mail": "ivy@example.com ☃"}))])
+    rooms.book = PlanBook(rooms.book.connector)  # which knows the new table
+    guest = rooms.book.step("guest", seeds=(Seed("name", "account", "exact"),))
+    room = rooms.room(inside("guests.mail"))
+    back = rooms.book.step("guest")
+    link = rooms.book.link(guest, "mail", "guests.mail", ownership="owned")
+    rooms.book.steps[room] = msgspec.structs.replace(rooms.book.steps[room], links=(link,))
+    link = rooms.book.link(room, "guests.mail", "mail", "to_target")
+    rooms.book.steps[back] = msgspec.structs.replace(rooms.book.steps[back], links=(link,))
+    with rooms.book.found(seed("Ivy", "account"), seed("Bob", "account", 1)) as reader:
+        assert rooms.book.own(reader, room) == {50}
+        assert rooms.book.own(reader, room, 1) == {0, 1}
+        assert rooms.book.own(reader, back) == {"ivy@example.com ☃"}

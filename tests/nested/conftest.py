@@ -29,30 +29,36 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     assert not thread.is_alive()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def servers(postgres_url_of_session: str, mariadb_server: str) -> dict[str, str]:
+    """Where stores are made, by kind."""
+    return {"postgres": postgres_url_of_session, "mariadb": mariadb_server}
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def store(
-    request: pytest.FixtureRequest, installation: Installation, tmp_path: Path, postgres_url_of_session: str
+    request: pytest.FixtureRequest, installation: Installation, tmp_path: Path, servers: dict[str, str]
 ) -> Iterator[Documents]:
     """An empty store of each kind."""
-    made = Documents(request.param, "db", installation, tmp_path, postgres_url_of_session)
+    made = Documents(request.param, "db", installation, tmp_path, servers)
+    yield made
+    made.close()
+
+
+OTHERS = {"sqlite": "mariadb", "postgres": "sqlite", "mariadb": "postgres"}
+
+
+@pytest.fixture
+def other(store: Documents, installation: Installation, tmp_path: Path, servers: dict[str, str]) -> Iterator[Documents]:
+    """A second store, of another kind."""
+    made = Documents(OTHERS[store.kind], "far", installation, tmp_path, servers)
     yield made
     made.close()
 
 
 @pytest.fixture
-def other(
-    store: Documents, installation: Installation, tmp_path: Path, postgres_url_of_session: str
-) -> Iterator[Documents]:
-    """A second store, of the other kind."""
-    kind = "postgres" if store.kind == "sqlite" else "sqlite"
-    made = Documents(kind, "far", installation, tmp_path, postgres_url_of_session)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def postgres(installation: Installation, tmp_path: Path, postgres_url_of_session: str) -> Iterator[Documents]:
+def postgres(installation: Installation, tmp_path: Path, servers: dict[str, str]) -> Iterator[Documents]:
     """An empty store of PostgreSQL, for what only it has."""
-    made = Documents("postgres", "db", installation, tmp_path, postgres_url_of_session)
+    made = Documents("postgres", "db", installation, tmp_path, servers)
     yield made
     made.close()

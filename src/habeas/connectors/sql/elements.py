@@ -178,12 +178,13 @@ def led_by_link(statements: SegmentStatements, link: Link, number: int, name: st
     """The values of one entry by which a link leads to found rows."""
     step = statements.step_of(link)
     dialect, names = statements.dialect, statements.names[step.index]
-    text = dialect.text_of(f"t.{dialect.quote(name)}", column_of(step, name).type)
+    column = column_of(step, name)
+    text = dialect.text_of(f"t.{dialect.quote(name)}", column.type)
     wanted = "h.s IN (1, 2, 3, 4)" if link.points == "to_target" else "h.s = 1"
     select = (
         f"SELECT h.m, MIN(h.s), {number}, {text}, {names.grouped('t')} FROM {statements.joined(link)} "
         f"JOIN {names.found} AS f ON f.m = h.m AND {names.same_row('t', 'f')} WHERE {wanted} "
-        f"GROUP BY h.m, {text}, {names.grouped('t')}"
+        f"GROUP BY h.m, {dialect.apart(text, column)}, {names.grouped('t')}"
     )
     return dialect.add(statements.elements(names), [*_COLUMNS, *names.keys], select)
 

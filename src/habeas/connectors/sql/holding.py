@@ -79,7 +79,7 @@ def _same(statements: SegmentStatements, names: Names, column: Column, target: s
     dialect, here = statements.dialect, column_of(names.step, target)
     left, right = f"p.{dialect.quote(column.name)}", f"t.{dialect.quote(target)}"
     if column.type.family is here.type.family:
-        return f"{left} = {right}"
+        return dialect.equal(left, right, (column, here))
     return dialect.same_text(dialect.text_of(left, column.type), dialect.text_of(right, here.type))
 
 

@@ -7,6 +7,7 @@ is compared as bytes. Tables have no row ids: rows without a key are named by a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
 from habeas.core.values import canonical_text
-from habeas.plan.model import Column
+from habeas.plan.model import Column, Inside
 
 ROWS = "%(rows)s"
 """Where a filling statement takes its rows, as literals."""
@@ -47,6 +48,12 @@ ROWS = "%(rows)s"
 CREATE_TEMP = "CREATE TEMPORARY TABLE "
 
 _SEPARATORS = " -().+/"
+_LEVELS = ", ".join(f"'${'[*]' * level}'" for level in range(5))  # lists in lists: so many levels of them at each name
+# Texts that are a value of a type in its one exact form; others of that type are no match. `$` takes a line's end too.
+_EXACT_TEXTS = {
+    TypeFamily.INTEGER: "^(0|-?[1-9][0-9]{0,17})\\\\z",
+    TypeFamily.UUID: "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\\\\z",
+}
 
 
 class Rows(NamedTuple):
@@ -62,6 +69,7 @@ class MariadbDialect(Dialect):
     row_identity = (ALIKE,)
     json_is_text = True
     row_constructor = ""
+    exact_collation = "utf8mb4_nopad_bin"  # by which values inside documents compare
 
     def __init__(self) -> None:
         from sqlalchemy.dialects.mysql.pymysql import dialect  # 0.1 s that only a connector in use pays
@@ -124,7 +132,7 @@ class MariadbDialect(Dialect):
 
     def equal(self, left: str, right: str, columns: tuple[Column, Column]) -> str:
         """Columns of two collations don't compare by themselves; the left one's is taken."""
-        return " = ".join(compared(left, right, columns))
+        return " = ".join(compared(left, right, columns, self.exact_collation))
 
     def joined(self, source: str, table: str, pairs: Sequence[Pair], carried: Sequence[str], *, known: bool) -> str:
         """Without an index, the values are set apart first: the session keeps subqueries apart, and the server makes
@@ -137,7 +145,7 @@ class MariadbDialect(Dialect):
             if other is None:
                 left, right = (f"CAST({each} AS BINARY)" for each in (self.text_of(left, column.type), right))
             else:
-                left, right = compared(left, right, (column, other))
+                left, right = compared(left, right, (column, other), self.exact_collation)
             values.append(f"{right} AS v{index}")
             conditions.append(f"{left} = h.v{index}")
         kept = f"(SELECT {', '.join(values)} FROM {source}) AS h"
@@ -220,6 +228,8 @@ class MariadbDialect(Dialect):
         for index, column in enumerate(columns):
             if as_text:
                 own.append(f"v{index} LONGTEXT CHARACTER SET utf8mb4")
+            elif column.inside is not None:
+                own.append(f"v{index} {self._element_type(column)}")
             elif column.type.family in (TypeFamily.TEXT, TypeFamily.UUID):
                 chosen.append(f"t.{self.quote(column.name)} AS v{index}")
             else:
@@ -377,6 +387,53 @@ class MariadbDialect(Dialect):
         """A list of literals."""
         return list(keys)
 
+    def elements_of(self, table: str, elements: Sequence[Column], others: Sequence[str], *, scanned: bool) -> str:
+        """By JSON_TABLE, a name of the path after the other. What isn't a list is the only one of its level."""
+        values = [
+            f"{self._scalar(each, f'e{number}')} AS {self.quote(each.name)}" for number, each in enumerate(elements)
+        ]
+        joins = "".join(self._scalars(each, f"e{number}") for number, each in enumerate(elements))
+        exact = [f"{self._scalar(each, f'e{number}')} IS NOT NULL" for number, each in enumerate(elements)]
+        chosen = ", ".join([*(f"x.{each} AS {each}" for each in others), *values])
+        return f"(SELECT {chosen} FROM {table} AS x{joins} WHERE {' AND '.join(exact)})"
+
+    def _scalars(self, element: Column, name: str) -> str:
+        """The scalars at a path as `v` of the last item, after items for the names that lead there."""
+        inside = element.inside or Inside(element.name)
+        source, items = f"x.{self.quote(inside.column)}", []
+        for number, step in enumerate(inside.path):
+            member = f"v JSON PATH {_path_literal(step)}"
+            items.append(f"JSON_TABLE(JSON_EXTRACT({source}, {_LEVELS}), '$[*]' COLUMNS ({member})) AS {name}_{number}")
+            source = f"{name}_{number}.v"
+        scalar = f"v LONGTEXT CHARACTER SET utf8mb4 COLLATE {self.exact_collation} PATH '$'"
+        items.append(f"JSON_TABLE(JSON_EXTRACT({source}, {_LEVELS}), '$[*]' COLUMNS ({scalar})) AS {name}")
+        return "".join(f", {item}" for item in items)
+
+    def _scalar(self, element: Column, name: str) -> str:
+        pattern = _EXACT_TEXTS.get(element.type.family)
+        if pattern is None:
+            return f"{name}.v"
+        value = f"CAST({name}.v AS SIGNED)" if element.type.family is TypeFamily.INTEGER else f"LOWER({name}.v)"
+        return f"CASE WHEN {name}.v REGEXP '{pattern}' THEN {value} END"
+
+    def _element_type(self, column: Column) -> str:
+        if column.type.family is TypeFamily.INTEGER:
+            return landed_type(column.type)
+        kind = "VARCHAR(36)" if column.type.family is TypeFamily.UUID else "LONGTEXT"
+        return f"{kind} CHARACTER SET utf8mb4 COLLATE {self.exact_collation}"
+
+    def create_elements(self, name: str, table: TableName, keys: Sequence[str], columns: Sequence[Column]) -> str:
+        """As candidates."""
+        own = (
+            "m INT NOT NULL DEFAULT 0, s TINYINT NOT NULL DEFAULT 0, e INT NOT NULL DEFAULT 0, "
+            f"v LONGTEXT CHARACTER SET utf8mb4, KEY ({', '.join(self._indexed(keys, columns))})"
+        )
+        return f"{CREATE_TEMP}{name} ({own}) ENGINE=InnoDB {self._typed(table, keys, 'k')}"
+
+    def json_rows(self, operands: Sequence[str]) -> str:
+        """GROUP_CONCAT, whose length the session doesn't limit."""
+        return f"CONCAT('[', GROUP_CONCAT(JSON_ARRAY({', '.join(operands)})), ']')"
+
     def analyze(self, table: str) -> str | None:
         """ANALYZE would end the snapshot; InnoDB counts rows by itself."""
         return None
@@ -386,7 +443,14 @@ class MysqlDialect(MariadbDialect):
     """MySQL 8.0.19 and later."""
 
     row_constructor = "ROW"
+    exact_collation = "utf8mb4_0900_bin"
 
 
 def _numbered(names: Sequence[str], prefix: str) -> list[str]:
     return [f"t.{name} AS {prefix}{index}" for index, name in enumerate(names)]
+
+
+def _path_literal(name: str) -> str:
+    """The JSON path of a member as a literal; a backslash escapes in both, a per cent sign marks parameters."""
+    path = f"$.{json.dumps(name, ensure_ascii=False)}".replace("\\", "\\\\").replace("'", "''").replace("%", "%%")
+    return f"'{path}'"

@@ -266,7 +266,8 @@ def read_schema(session: Session, schema: str | None, flavour: Flavour) -> Store
                 rows=rows,
             )
             for name, kind, rows in session.fetch(_TABLES.format(schema="%(schema)s"), named)
-        )
+        ),
+        documents=(TypeFamily.JSON,),
     )
 
 

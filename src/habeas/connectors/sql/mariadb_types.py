@@ -78,9 +78,17 @@ def _collation(kind: ColumnType) -> _Collation | None:
     return _Collation(*found.groups()) if found else None
 
 
-def compared(left: str, right: str, columns: tuple[Column, Column]) -> tuple[str, str]:
-    """Operands that compare by the left column's collation, or by any where no character set holds both."""
-    own, other = (_collation(column.type) for column in columns)
+def _collation_of(column: Column, exact: str) -> _Collation | None:
+    if column.inside is not None and column.type.family is TypeFamily.TEXT:
+        return _Collation(exact, "utf8mb4")
+    return _collation(column.type)
+
+
+def compared(left: str, right: str, columns: tuple[Column, Column], exact: str) -> tuple[str, str]:
+    """Operands that compare by the left column's collation, or by any where no character set holds both. `exact` is
+    the collation of values inside documents.
+    """
+    own, other = (_collation_of(column, exact) for column in columns)
     if own is None or other is None or own == other:
         return left, right
     if own.charset == other.charset:

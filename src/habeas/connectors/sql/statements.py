@@ -390,8 +390,10 @@ class SegmentStatements:
         here = column_of(step, target)
         listed = witness.typed if witness.step is None else self.plan.steps[witness.step].columns
         there = next((each for each in listed if each.name == column), None)
-        if there is None or here.type.family is there.type.family:
+        if there is None:
             return f"{left} = {right}"
+        if here.type.family is there.type.family:
+            return self.dialect.equal(left, right, (there, here))
         return self.dialect.same_text(self.dialect.text_of(left, there.type), self.dialect.text_of(right, here.type))
 
     def _far_witness(self, witness: Witness, step: Step) -> str:
