@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from habeas.requests.clients import Actor
@@ -27,11 +28,17 @@ def statements_of(installation: Installation) -> Iterator[list[str]]:
         if not statement.startswith("BEGIN"):
             seen.append(statement)
 
-    engine = installation.database._engine
+    def copy(cursor: Any, statement: Any, *more: Any, **named: Any) -> Any:
+        seen.append(str(statement))
+        return driver_copy(cursor, statement, *more, **named)
+
+    engine, driver_copy = installation.database._engine, psycopg.Cursor.copy
     sa.event.listen(engine, "before_cursor_execute", note)
+    psycopg.Cursor.copy = copy  # type: ignore[method-assign,assignment]  # SQLAlchemy doesn't tell of it
     try:
         yield seen
     finally:
+        psycopg.Cursor.copy = driver_copy  # type: ignore[method-assign]
         sa.event.remove(engine, "before_cursor_execute", note)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -162,11 +163,14 @@ def test_identities_are_indexed_once_each(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 50])
-def test_a_call_takes_three_statements(installation: Installation, size: int) -> None:
+def test_a_call_takes_three_statements(installation: Installation, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(os, "urandom", lambda size, draw=os.urandom: (drawn.append(size), draw(size))[1])
     with statements_of(installation) as seen:
         submit(installation, [item()] * size, actor=CLIENT)
     ours = [each for each in seen if "pg_notify" not in each]
     assert len(ours) == 3, ours
+    assert len(drawn) == 4  # ids, seeds, and the nonces of two columns: none of them once a request
 
 
 def test_the_same_key_and_body_answer_the_same(installation: Installation) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,17 +18,16 @@ from sqlalchemy.engine import Connection
 
 from habeas.core.errors import BadHeader, BadInput, Conflict, Unauthorised
 from habeas.core.identity import Assurance
-from habeas.requests.answer import TIMES, item_of, policies_of
+from habeas.requests.answer import TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status
-from habeas.requests.sealing import ANSWER, identity_index, seal_identities, seal_package_key, seal_seed
+from habeas.requests.sealing import ANSWER, identity_index, seal_identities, seal_package_key, seal_seeds
 from habeas.requests.submission import Submission, read_submission
 from habeas.store import requests as store
-from habeas.store.session import new_id
+from habeas.store.session import new_ids
 
-SEED_BYTES = 32
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -87,27 +85,41 @@ class _Intake:
         keys = {each.policy_key for each in checked if isinstance(each, Submission)}
         found = store.find_policies(connection, keys=keys) if keys else []
         by_key = {row["key"]: row for row in found}
-        policies = policies_of(found)
-        bulk, rows, identities = Bulk(), [], []
+        bulk, taken = Bulk(), []
         for each, item in zip(checked, items, strict=True):
             problem = each if isinstance(each, BadInput) else _policy_problem(each.policy_key, by_key)
             if problem is not None or isinstance(each, BadInput):
                 bulk.failed.append(Failure(_message(problem), item if isinstance(item, dict) else {}))
-                continue
-            row = self.row(each, by_key[each.policy_key])
-            rows.append(row)
-            identities.extend(self.indexes(row["id"], each))
-            bulk.succeeded.append(item_of(row, policies, self.now.date()))
-        if rows:
-            store.insert_requests(connection, rows, identities)
+            else:
+                taken.append(each)
+        if taken:
+            bulk.succeeded = self._insert(connection, taken, by_key, policies_of(found))
         return bulk
 
-    def row(self, submission: Submission, policy: Mapping[str, Any]) -> dict[str, Any]:
-        """The new request's row, every column that has a value or is shown."""
-        vault, request_id = self.installation.vault, new_id("pri")
-        days = policy["execution_timeframe"]
-        package_key = submission.encryption_key
-        return dict.fromkeys(_ABSENT) | {
+    def _insert(
+        self,
+        connection: Connection,
+        taken: Sequence[Submission],
+        by_key: Mapping[str, Mapping[str, Any]],
+        policies: Policies,
+    ) -> list[dict[str, Any]]:
+        rows, today = self.rows(taken, by_key), self.now.date()
+        indexes = [index for row, each in zip(rows, taken, strict=True) for index in self.indexes(row["id"], each)]
+        store.insert_requests(connection, rows, indexes)
+        return [item_of(row, policies, today) for row in rows]
+
+    def rows(self, taken: Sequence[Submission], policies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The new requests' rows, every column that has a value or is shown. Sealed and numbered in one go."""
+        vault, ids = self.installation.vault, new_ids("pri", len(taken))
+        identities = seal_identities(vault, [(new, each.alternatives) for new, each in zip(ids, taken, strict=True)])
+        sealed = zip(ids, identities, seal_seeds(vault, ids), strict=True)
+        return [self._row(each, policies[each.policy_key], *parts) for each, parts in zip(taken, sealed, strict=True)]
+
+    def _row(
+        self, submission: Submission, policy: Mapping[str, Any], request_id: str, identities: bytes, seed: bytes
+    ) -> dict[str, Any]:
+        vault, days, package_key = self.installation.vault, policy["execution_timeframe"], submission.encryption_key
+        return _ABSENT | {
             "id": request_id,
             "created_at": self.now,
             "updated_at": self.now,
@@ -120,9 +132,9 @@ class _Intake:
             "stage": self.stage,
             "warnings": list(submission.warnings) or None,
             "kinds": submission.kinds,
-            "sealed_identities": seal_identities(vault, request_id, submission.alternatives),
+            "sealed_identities": identities,
             "sealed_encryption_key": seal_package_key(vault, request_id, package_key) if package_key else None,
-            "sealed_seed": seal_seed(vault, request_id, os.urandom(SEED_BYTES)),
+            "sealed_seed": seed,
             "due_date": None if days is None else _due(submission.requested_at, days),
             "attempt": 0,
         }
@@ -135,22 +147,24 @@ class _Intake:
 
 
 # Columns that a new request has none of, named so that its row can be shown without reading it back.
-_ABSENT = (
-    "outcome",
-    "reason",
-    "reason_detail",
-    "kept",
-    "not_searched",
-    "started_processing_at",
-    "finished_processing_at",
-    "reviewed_at",
-    "reviewed_by",
-    "identity_verified_at",
-    "paused_at",
-    "canceled_at",
-    "cancel_reason",
-    "plan_digest",
-    "package",
+_ABSENT: dict[str, Any] = dict.fromkeys(
+    (
+        "outcome",
+        "reason",
+        "reason_detail",
+        "kept",
+        "not_searched",
+        "started_processing_at",
+        "finished_processing_at",
+        "reviewed_at",
+        "reviewed_by",
+        "identity_verified_at",
+        "paused_at",
+        "canceled_at",
+        "cancel_reason",
+        "plan_digest",
+        "package",
+    )
 )
 
 

@@ -6,6 +6,7 @@ agree. Plain values leave it to memory only. Never touches the database.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -18,7 +19,10 @@ IDENTITIES, SEED, PACKAGE_KEY, SPOOL_KEY, ANSWER = "identities", "seed", "encryp
 Alternatives = tuple[tuple[Identity, ...], ...]
 """The identity objects of one person in the caller's order; each holds values of different kinds."""
 
+SEED_BYTES = 32
+
 _decoder = msgspec.json.Decoder(Alternatives)
+_encoder = msgspec.json.Encoder()
 
 
 class Seals(Protocol):
@@ -26,14 +30,16 @@ class Seals(Protocol):
 
     def seal(self, purpose: str, plaintext: bytes, context: str) -> bytes: ...  # noqa: D102 – the vault's own
 
+    def seal_all(self, purpose: str, plaintexts: Sequence[tuple[bytes, str]]) -> list[bytes]: ...  # noqa: D102 – as above
+
     def open(self, purpose: str, sealed: bytes, context: str) -> bytes: ...  # noqa: D102 – the vault's own
 
     def blind_index(self, kind: str, canonical: str) -> bytes: ...  # noqa: D102 – the vault's own
 
 
-def seal_identities(vault: Seals, request_id: str, alternatives: Alternatives) -> bytes:
-    """The sealed column of a request's identities."""
-    return vault.seal(IDENTITIES, msgspec.json.encode(alternatives), request_id)
+def seal_identities(vault: Seals, given: Sequence[tuple[str, Alternatives]]) -> list[bytes]:
+    """The sealed columns of requests' identities; `given` by request id."""
+    return vault.seal_all(IDENTITIES, [(_encoder.encode(each), request_id) for request_id, each in given])
 
 
 def open_alternatives(vault: Seals, request_id: str, sealed: bytes) -> Alternatives:
@@ -46,9 +52,11 @@ def open_identities(vault: Seals, request_id: str, sealed: bytes) -> tuple[Ident
     return tuple(each for group in open_alternatives(vault, request_id, sealed) for each in group)
 
 
-def seal_seed(vault: Seals, request_id: str, seed: bytes) -> bytes:
-    """The sealed column of a request's own secret, from which its masking secrets derive."""
-    return vault.seal(SEED, seed, request_id)
+def seal_seeds(vault: Seals, request_ids: Sequence[str]) -> list[bytes]:
+    """The sealed columns of new requests' own secrets, drawn here, from which their masking secrets derive."""
+    drawn = os.urandom(SEED_BYTES * len(request_ids))
+    seeds = [drawn[at : at + SEED_BYTES] for at in range(0, len(drawn), SEED_BYTES)]
+    return vault.seal_all(SEED, list(zip(seeds, request_ids, strict=True)))
 
 
 def open_seed(vault: Seals, request_id: str, sealed: bytes) -> bytes:

@@ -7,13 +7,12 @@ are ignored with a warning; unknown fields are ignored (fidesops).
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from habeas.core.errors import BadInput
-from habeas.core.identity import MAX_LENGTH, Assurance, Identity, check_identity
+from habeas.core.identity import CONTROL, MAX_LENGTH, Assurance, Identity, check_identity
 from habeas.requests.sealing import Alternatives
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{1,255}")
@@ -161,6 +160,6 @@ def _text(given: object, where: str, longest: int) -> str:
         raise BadInput("must be a string", where=where)
     if len(given) > longest:
         raise BadInput(f"is longer than {longest} characters", where=where)
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
+    if CONTROL.search(given):
         raise BadInput("holds control characters", where=where)
     return given

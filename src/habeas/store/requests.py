@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from habeas.store.bulk import insert_rows
 from habeas.store.tables import idempotency, policy, provided_identity, rule
 from habeas.store.tables import privacy_request as request
 
@@ -44,8 +45,8 @@ def find_policies(
 
 def insert_requests(connection: Connection, rows: Sequence[Row], identities: Sequence[Row]) -> None:
     """Two statements, however many rows: the requests, and their identities' search indexes."""
-    connection.execute(sa.insert(request), list(rows))
-    connection.execute(sa.insert(provided_identity).inline(), list(identities))
+    insert_rows(connection, request, rows)
+    insert_rows(connection, provided_identity, identities)
 
 
 def find_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:

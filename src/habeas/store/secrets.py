@@ -9,10 +9,11 @@ writes the database, and no error repeats a secret.
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +24,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from habeas.core.errors import BadInput, Unavailable
@@ -100,6 +100,16 @@ class Vault:
         header, nonce = _FORMAT + ring.key_id, os.urandom(_NONCE)
         return header + nonce + ring.cipher(purpose).encrypt(nonce, plaintext, _bound(header, purpose, context))
 
+    def seal_all(self, purpose: str, plaintexts: Sequence[tuple[bytes, str]]) -> list[bytes]:
+        """`seal` of many (plaintext, context), their nonces from one draw."""
+        ring = self._rings[0]
+        header, cipher, drawn = _FORMAT + ring.key_id, ring.cipher(purpose), os.urandom(_NONCE * len(plaintexts))
+        nonces = [drawn[at : at + _NONCE] for at in range(0, len(drawn), _NONCE)]
+        return [
+            header + nonce + cipher.encrypt(nonce, plaintext, _bound(header, purpose, context))
+            for nonce, (plaintext, context) in zip(nonces, plaintexts, strict=True)
+        ]
+
     def open(self, purpose: str, sealed: bytes, context: str) -> bytes:
         """Decrypt what `seal` made with the same purpose and context.
 
@@ -172,9 +182,7 @@ class _Ring:
 
 
 def _blind(ring: _Ring, kind: str, canonical: str) -> bytes:
-    digest = HMAC(ring.key("blind index"), SHA256())
-    digest.update(f"{kind}\0{canonical}".encode())
-    return digest.finalize()
+    return hmac.digest(ring.key("blind index"), f"{kind}\0{canonical}".encode(), "sha256")
 
 
 def _bound(header: bytes, purpose: str, context: str) -> bytes:

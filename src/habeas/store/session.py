@@ -46,6 +46,12 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid.uuid4()}"
 
 
+def new_ids(prefix: str, count: int) -> list[str]:
+    """As many ids of that form, from one draw."""
+    drawn = os.urandom(16 * count)
+    return [f"{prefix}_{uuid.UUID(bytes=drawn[at : at + 16], version=4)}" for at in range(0, len(drawn), 16)]
+
+
 def is_made(url: str) -> bool:
     """Whether habeas ever used the database of a URL; makes nothing, not even SQLite's file.
 
