@@ -81,9 +81,9 @@ def test_the_configuration_shows_neither_secrets_nor_paths(shared_api: Api) -> N
 
 
 def test_the_pause_switch(shared_api: Api) -> None:
-    assert shared_api.ok("GET", "/execution") == {"paused": False}
-    assert shared_api.ok("PUT", "/execution", json={"paused": True}) == {"paused": True}
-    assert shared_api.ok("PUT", "/execution", json={"paused": True}) == {"paused": True}
-    assert shared_api.ok("GET", "/execution") == {"paused": True}
-    assert shared_api.ok("PUT", "/execution", json={"paused": False}) == {"paused": False}
+    assert shared_api.ok("GET", "/execution") == {"paused": False, "workers": 0}
+    assert shared_api.ok("PUT", "/execution", json={"paused": True}) == {"paused": True, "workers": 0}
+    assert shared_api.ok("PUT", "/execution", json={"paused": True}) == {"paused": True, "workers": 0}
+    assert shared_api.ok("GET", "/execution") == {"paused": True, "workers": 0}
+    assert shared_api.ok("PUT", "/execution", json={"paused": False}) == {"paused": False, "workers": 0}
     assert shared_api.call("PUT", "/execution", json={"paused": "yes"}).status_code == 422

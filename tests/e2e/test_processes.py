@@ -73,3 +73,21 @@ def test_where_approval_is_asked_nothing_starts_without(server: Server, app: str
     assert (server.api.show(no)["status"], server.api.show(later)["status"]) == ("denied", "pending")
     told = server.api.call("PATCH", "/privacy-request/administrate/approve", {"request_ids": [no, yes]})
     assert len(told["failed"]) == 2
+
+
+def test_an_operator_sees_how_many_workers_are_alive(server: Server) -> None:
+    def alive(expected: int) -> None:
+        deadline = time.monotonic() + 30
+        while server.api.call("GET", "/execution")["workers"] != expected:
+            assert time.monotonic() < deadline, f"not {expected} workers"
+            time.sleep(0.05)
+
+    server.start("--no-worker")
+    alive(0)
+    worker = server.run("worker")
+    try:
+        alive(1)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(10)
+    alive(0)

@@ -81,10 +81,18 @@ def _of_installation(client: Client) -> Iterator[Finding]:
     health = client.send("GET", "/health")
     level = "ok" if health.status_code == 200 else "error"
     yield Finding(level, "health", ", ".join(f"{k} {v}" for k, v in health.json().items() if not isinstance(v, dict)))
-    if client.get("/execution")["paused"]:
+    execution = client.get("/execution")
+    if execution["paused"]:
         yield Finding("warning", "execution", "paused; requests wait", "habeas execution resume")
+    yield _of_workers(int(execution["workers"]))
     yield from _of_connections(client)
     yield from _of_policies(client)
+
+
+def _of_workers(alive: int) -> Finding:
+    if alive:
+        return Finding("ok", "workers", f"{alive} alive")
+    return Finding("warning", "workers", "none alive; requests wait", "habeas serve, or habeas worker")
 
 
 def _of_connections(client: Client) -> Iterator[Finding]:

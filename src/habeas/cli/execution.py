@@ -30,7 +30,7 @@ def resume(place: Place) -> None:
 
 @placed
 def status(place: Place) -> None:
-    """Whether executions are paused."""
+    """Whether executions are paused, and how many workers are alive."""
     _switch(place, None)
 
 
@@ -42,4 +42,5 @@ def _switch(place: Place, paused: bool | None) -> None:
         body = {"paused": paused}
         now = client.get("/execution") if paused is None else client.call("PUT", "/execution", json=body)
     text = "Executions are paused; requests wait." if now["paused"] else "Executions go on."
+    text += f" Workers alive: {now['workers']}."
     answer(place.as_json, now, lambda out: out.print(text))

@@ -7,12 +7,13 @@ the others. Approval says nothing about identity: both are asked again where exe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from habeas.core.errors import BadInput, Conflict, NotFound
+from habeas.durable.leases import LeaseTimes
 from habeas.requests.answer import item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import Actor
@@ -114,6 +115,14 @@ def is_paused(installation: Installation) -> bool:
     """Whether the pause switch is on."""
     with installation.database.read() as connection:
         return switches.is_on(connection, switches.PAUSED)
+
+
+def count_workers(installation: Installation) -> int:
+    """Workers that take work now: on SQLite that of the data directory, on PostgreSQL all, on whatever host."""
+    if installation.database.dialect != "postgresql":
+        return int(installation.waker.is_heard_here())
+    with installation.database.read() as connection:
+        return cohorts.count_executors(connection, timedelta(seconds=LeaseTimes().expiry))
 
 
 def _each(

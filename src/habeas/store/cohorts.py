@@ -7,7 +7,7 @@ means another attempt owns the cohort. Never decides who may take over: leases a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -107,6 +107,13 @@ def advance(
 def shrink(connection: Connection, cohort_id: str, left: int) -> None:
     """So many members left. On the cohort's own row, so that an `advance` that waits for it sees what it finds."""
     connection.execute(sa.update(cohort).where(cohort.c.id == cohort_id).values(size=cohort.c.size - left))
+
+
+def count_executors(connection: Connection, beaten_within: timedelta) -> int:
+    """Executors that beat so lately, by the database's own clock. PostgreSQL only: elsewhere none is listed."""
+    now = sa.func.timezone("utc", sa.func.clock_timestamp())
+    listed = sa.select(sa.func.count()).where(executor.c.beat_at >= now - beaten_within).select_from(executor)
+    return int(connection.execute(listed).scalar_one())
 
 
 def unfinished(

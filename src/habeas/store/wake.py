@@ -43,6 +43,16 @@ class Waker:
         if not self._send_here() and self._database.dialect == "postgresql":
             self._send_everywhere()
 
+    def is_heard_here(self) -> bool:
+        """Whether a worker of this data directory listens. Sends nothing."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asking:
+            try:
+                with _Address(self._directory) as address:
+                    asking.connect(address)
+            except OSError:
+                return False
+        return True
+
     def _send_here(self) -> bool:
         try:
             with self._guard, _Address(self._directory) as address:

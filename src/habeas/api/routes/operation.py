@@ -22,9 +22,10 @@ class SwitchInput(BaseModel):
 
 
 class SwitchAnswer(BaseModel):
-    """Whether new executions are held back."""
+    """Whether new executions are held back, and how many workers would take them."""
 
     paused: bool
+    workers: int
 
 
 @router.get("/config")
@@ -46,16 +47,20 @@ def get_config(here: Here, _: Annotated[Actor, needs("config:read")]) -> dict[st
 
 
 @router.get("/execution", response_model=SwitchAnswer)
-def get_execution(here: Here, _: Annotated[Actor, needs("execution:read")]) -> dict[str, bool]:
-    """Whether new executions are held back."""
-    return {"paused": service.is_paused(here)}
+def get_execution(here: Here, _: Annotated[Actor, needs("execution:read")]) -> dict[str, Any]:
+    """Whether new executions are held back, and how many workers are alive."""
+    return _execution(here)
 
 
 @router.put("/execution", response_model=SwitchAnswer)
 def put_execution(
     switch: Annotated[SwitchInput, Body()], here: Here, actor: Annotated[Actor, needs("execution:update")]
-) -> dict[str, bool]:
+) -> dict[str, Any]:
     """Hold back new executions, or let them begin again; none is lost."""
     change = service.pause_all if switch.paused else service.resume_all
     change(here, actor=actor)
-    return {"paused": service.is_paused(here)}
+    return _execution(here)
+
+
+def _execution(here: Here) -> dict[str, Any]:
+    return {"paused": service.is_paused(here), "workers": service.count_workers(here)}
