@@ -16,6 +16,7 @@ from habeas.core.errors import Incomplete, StillWritten
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.deletes import REFERENCED, as_masked, delete_group, grouped, settle_deletes, untie_rows
+from habeas.execute.drift import check_drift
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
 from habeas.execute.traversal import Traversal
 from habeas.execute.trial import try_writes
@@ -81,8 +82,10 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
     if context.epoch > 1:  # an earlier attempt may have left statements running
         for connection in sorted({step.connection for step in (*first, *anchors)}):
             context.connector(connection).end_sessions(context.label_prefix, context.label)
+    check_drift(context)
     _write_steps(context, freezer, first)
     if first and anchors:
+        check_drift(context)  # all deletions are still to come
         _catch_new_rows(context, freezer, result, seeded=True, write=first)
     _write_steps(context, freezer, anchors)
 
