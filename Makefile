@@ -6,6 +6,7 @@
 #   make bench    the claims of docs/benchmarks.md, each beside its reference (15 min); bench-quick: small sizes (2 min)
 #   make prove    N random companies from SEED on against an oracle: the machine that tries to prove habeas wrong
 #   make prove-receipts  N tampered receipts and chains against both verifiers: all are refused
+#   make prove-faults  the prover is proven: faults planted in habeas one at a time, each of which it must find
 #   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
@@ -77,6 +78,9 @@ prove: $(VENV)/.test
 
 prove-receipts: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python tests/receiptbook.py --n $(or $(N),100000) --seed $(or $(SEED),1)
+
+prove-faults: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m truth.faults --seconds $(or $(SECONDS),600)
 
 bench-%: $(VENV)/.test bench/%.py
 	$(BIN)/python bench/$*.py

@@ -101,6 +101,14 @@ def test_cascade_counts_rows_once(store: Store) -> None:
     assert store.rows("SELECT id FROM orders") == [(11,)]
 
 
+def test_cascade_takes_rows_along_that_would_be_masked(store: Store) -> None:
+    make(store, "cascade", KEY, ORDERS % "")
+    said = store.erased()
+    assert said["db:orders#cascade"]["deleted"] == 1
+    assert (said["db:orders"]["frozen"], said["db:orders"]["masked"], said["db:orders"]["vanished"]) == (1, 0, 1)
+    assert store.rows("SELECT id, note FROM orders") == [(11, "for Bob")]
+
+
 def test_null_lets_go(store: Store) -> None:
     make(store, "null")
     said = store.erased()

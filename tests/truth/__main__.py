@@ -7,12 +7,14 @@ import logging
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
 from pathlib import Path
 
+from truth.case import Finding
 from truth.company import Company
-from truth.generator import generate
-from truth.judge import Finding
-from truth.prove import Report, prover
+from truth.generator import KINDS, generate
+from truth.prove import Prover, Report, prover
 from truth.shrink import shrink
 
 
@@ -21,19 +23,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="truth", description=__doc__)
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kinds", default="sqlite,postgres")
+    parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--shrink", type=int, default=0, help="how many failures to shrink")
     parser.add_argument("--keep", type=Path, default=Path("/tmp/habeas-truth"), help="where reproducers go")
     parser.add_argument("--replay", type=Path)
+    parser.add_argument("--until-found", type=float, metavar="SECONDS", help="stop at the first finding, as for faults")
+    parser.add_argument("--with", dest="shapes", action="append", default=[], help="a shape that companies must have")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with prover() as machine:
+        if options.until_found:
+            chosen = _companies(options.seed, tuple(options.kinds.split(",")), frozenset(options.shapes))
+            return _until_found(machine, chosen, options.until_found)
         if options.replay:
-            companies = [Company.from_json(options.replay.read_bytes())]
+            companies: Iterable[Company] = [Company.from_json(options.replay.read_bytes())]
         else:
             kinds = tuple(options.kinds.split(","))
-            companies = [generate(seed, kinds) for seed in range(options.seed, options.seed + options.n)]
+            companies = islice(_companies(options.seed, kinds, frozenset(options.shapes)), options.n)
         began = time.monotonic()
 
         def tell(company: Company, findings: list[Finding]) -> None:
@@ -55,6 +62,27 @@ def main() -> int:
     return 1 if report.failures else 0
 
 
+def _companies(seed: int, kinds: tuple[str, ...], shapes: frozenset[str]) -> Iterator[Company]:
+    """Companies of seeds from this one on that have these shapes."""
+    for each in count(seed):
+        company = generate(each, kinds)
+        if shapes <= set(company.shapes):
+            yield company
+
+
+def _until_found(machine: Prover, companies: Iterator[Company], seconds: float) -> int:
+    """Companies until the judge finds something or the time is over; a crash isn't a find."""
+    deadline, number = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        findings = [each for each in machine.run(next(companies)) if each.kind != "crash"]
+        number += 1
+        if findings:
+            _say(f"found {findings[0].kind}: {findings[0].text[:300]}")
+            break
+    _say(f"tried {number}")
+    return 0
+
+
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -66,8 +94,8 @@ def _summary(report: Report, seconds: float) -> None:
     _say(f"{report.companies} companies in {seconds:.0f} s ({rate:.0f} a minute)")
     _say(f"{len(report.failures)} failed {dict(kinds)}")
     total = sum(report.requests.values())
-    for name, count in report.requests.most_common():
-        _say(f"  {count:6} {name}")
+    for name, times in report.requests.most_common():
+        _say(f"  {times:6} {name}")
     _say(f"refused {sum(report.refusals.values())} of {total} requests: {dict(report.refusals.most_common())}")
     _say("covered: " + ", ".join(f"{name} {count}" for name, count in sorted(report.shapes.items())))
 

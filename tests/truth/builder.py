@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from truth.company import Column, Ref, Row, Store, Table
+from truth.kinds import KINDS, ORDINARY, rare_kinds
 from truth.people import Person
 
 PLAIN = (
@@ -36,21 +37,6 @@ CONTENT = (
     "system.operations",
 )
 KEYS = ("int", "int", "bigint", "uuid", "text", "composite")
-TYPES = (
-    "text",
-    "text",
-    "varchar",
-    "varchar",
-    "date",
-    "timestamp",
-    "timestamptz",
-    "decimal",
-    "bool",
-    "json",
-    "bytes",
-    "float",
-    "int",
-)
 
 
 class Builder:
@@ -75,6 +61,15 @@ class Builder:
         if used and shape:
             self.shapes.add(shape)
         return used
+
+    def kind_of(self, table: Table) -> str:
+        """The kind of store that a table lies in."""
+        return next(each.kind for each in self.stores if each.name == table.store)
+
+    def is_near(self, one: Table, two: Table) -> bool:
+        """Whether two tables lie in one system."""
+        systems = {each.name: each.connection for each in self.stores}
+        return systems[one.store] == systems[two.store]
 
     # ---- tables
 
@@ -107,13 +102,16 @@ class Builder:
             table.key_kind = "unique"
         elif self.chance(0.015, "no key"):
             table.key_kind = "none"
+        elif kind == "int" and self.chance(0.15, "identity column"):
+            table.columns[0].auto = True
         self.tables.append(table)
         return table
 
     def add_content(self, table: Table, least: int = 1, most: int = 4) -> None:
         """Columns that carry data; canaries come with the rows."""
         for number in range(self.rng.randint(least, most)):
-            kind = self.rng.choice(TYPES)
+            rare = rare_kinds(self.kind_of(table))
+            kind = self.rng.choice(rare if rare and self.chance(0.12, "rare type") else ORDINARY)
             column = Column(f"{kind}{number}", kind)
             column.category = self.rng.choice(CONTENT) if self.rng.random() < 0.8 else None
             if kind == "varchar":
@@ -131,10 +129,16 @@ class Builder:
             if column.category and self.chance(0.04, "preserve"):
                 column.preserve = True
             table.columns.append(column)
+        self.add_computed(table)
+
+    def add_computed(self, table: Table) -> None:
+        """What the store does by itself: a generated column, a trigger."""
         texts = [each.name for each in table.columns if each.type == "text" and each.category]
         if texts and self.chance(0.08, "generated column"):
             table.columns.append(Column("made", "text", generated=texts[0]))
-        if self.chance(0.1, "trigger"):
+        if texts and self.chance(0.02, "trigger that restores"):
+            table.stubborn = texts[0]
+        elif self.chance(0.1, "trigger"):
             table.trigger = True
             table.columns.append(Column("rev", "int", nullable=False))
 
@@ -160,7 +164,7 @@ class Builder:
             elif column.type == "bigint":
                 made[name] = odd[number] if number < 2 else 9007199254740993 + number
             elif column.type == "uuid":
-                made[name] = str(uuid.UUID(int=rng.getrandbits(128)))
+                made[name] = str(uuid.UUID(int=rng.getrandbits(128), version=4))
             else:
                 made[name] = ("", "0", "00", "a", "A", " a", "é", "'")[number] if number < 8 else f"k{number}"
         return made
@@ -174,23 +178,11 @@ class Builder:
         self.canary += 1
         at = self.canary
         text = f"c{at:04}q {self.rng.choice(('Zoë', 'plain', 'x' * 20, '%_', 'O’Hara', chr(34)))}"
-        made: dict[str, Any] = {
-            "text": text,
-            "varchar": text[: column.length],
-            "int": at + 1000,
-            "date": f"19{at % 90 + 10:02}-0{at % 9 + 1}-1{at % 9}",
-            "timestamp": f"2001-02-0{at % 9 + 1} 03:04:{at % 60:02}",
-            "timestamptz": f"2002-03-0{at % 9 + 1} 04:05:{at % 60:02}+00:00",
-            "decimal": f"{at}.{at % 100:02}",
-            "bool": at % 2 == 0,
-            "json": f'{{"canary": "c{at:04}q", "n": {at}}}',
-            "bytes": f"{at:06x}",
-            "float": at + 0.5,
-            "bigint": 9007199254740993 + at,
-        }
         if column.name == "rev":
             return 0
-        return made[column.type]
+        if column.type in ("text", "varchar"):
+            return text[: column.length]
+        return KINDS[column.type].make(at)
 
     def new_row(self, table: Table, **given: Any) -> Row:
         number = len(table.rows)
@@ -225,7 +217,7 @@ class Builder:
             holder.columns.append(column)
             columns.append(column.name)
         ref = Ref(holder.id, columns, target.id, list(target.key), **more)
-        same_store = holder.store == target.store
+        same_store = self.is_near(holder, target)
         if len(columns) > 1:
             self.shapes.add("composite reference")
         if not same_store:
@@ -281,6 +273,8 @@ class Builder:
     def some_table(self, *, people: bool | None = None) -> Table:
         """A described table that has rows to point to."""
         fit = [
-            each for each in self.tables if each.described and each.rows and (people is None or each.people is people)
+            each
+            for each in self.tables
+            if each.described and each.rows and not each.view_of and (people is None or each.people is people)
         ]
         return self.rng.choice(fit or self.tables[:1])

@@ -28,6 +28,7 @@ class Column(msgspec.Struct):
     check: str | None = None
     generated: str | None = None
     preserve: bool = False
+    auto: bool = False  # an identity column: the store numbers new rows
 
 
 class Table(msgspec.Struct):
@@ -44,6 +45,11 @@ class Table(msgspec.Struct):
     described: bool = True
     excluded: bool = False
     trigger: bool = False  # counts updates of a row in its column `rev`
+    on_referenced: str | None = None  # of a collection whose rows are deleted
+    delete_trigger: bool = False  # something runs when a row is deleted
+    stubborn: str | None = None  # a column whose old value a trigger restores
+    partitioned: bool = False
+    view_of: str | None = None  # a view with the columns and rows of another table
     rows: list[Row] = []
 
     def column(self, name: str) -> Column:
@@ -71,10 +77,16 @@ class Ref(msgspec.Struct):
 
 
 class Store(msgspec.Struct):
-    """One system; its dataset has the same name."""
+    """One system, or one more schema of the system `beside`; its dataset has the same name."""
 
     name: str
     kind: str
+    beside: str | None = None
+
+    @property
+    def connection(self) -> str:
+        """The system that it is a schema of."""
+        return self.beside or self.name
 
 
 class Rule(msgspec.Struct):
@@ -97,6 +109,8 @@ class Company(msgspec.Struct):
     phases: list[list[dict[str, Any]]]
     combined: bool = False
     again: bool = False  # everybody asks again in the end, when what found them may be gone
+    journal: bool = False  # triggers note every write in the stores
+    batches: int | None = None  # rows at once, where habeas takes many
     shapes: list[str] = []
 
     def table(self, key: str) -> Table:
@@ -106,6 +120,10 @@ class Company(msgspec.Struct):
     def store(self, name: str) -> Store:
         """The store of that name."""
         return next(each for each in self.stores if each.name == name)
+
+    def is_near(self, one: Table, two: Table) -> bool:
+        """Whether two tables lie in one system, be it in two schemas."""
+        return self.store(one.store).connection == self.store(two.store).connection
 
     def address(self, table: Table) -> str:
         """`dataset:collection`."""
@@ -121,16 +139,16 @@ class Company(msgspec.Struct):
         return msgspec.json.decode(data, type=cls)
 
 
-def datasets(company: Company) -> dict[str, dict[str, Any]]:
-    """By store, its dataset's document."""
+def datasets(company: Company, schemas: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """By store, its dataset's document. `schemas` names the schema of stores that are one of a system's."""
     documents = {}
     for store in company.stores:
         collections = [
             _collection(company, each) for each in company.tables if each.store == store.name and each.described
         ]
         document: dict[str, Any] = {"fides_key": store.name, "name": store.name, "collections": collections}
-        if store.kind != "sqlite":
-            document["fides_meta"] = {"namespace": {"schema": store.name}}
+        if store.name in schemas:
+            document["fides_meta"] = {"namespace": {"schema": schemas[store.name]}}
         documents[store.name] = document
     return documents
 
@@ -141,6 +159,8 @@ def _collection(company: Company, table: Table) -> dict[str, Any]:
         meta["person"] = table.person
     if table.delete:
         meta["masking_strategy_override"] = {"strategy": "delete"}
+        if table.on_referenced:
+            meta["masking_strategy_override"]["configuration"] = {"on_referenced": table.on_referenced}
     if table.excluded:
         meta["excluded"] = {"reason": "kept by law"}
     fields = [_field(company, table, each) for each in table.columns]
@@ -152,7 +172,7 @@ def _field(company: Company, table: Table, column: Column) -> dict[str, Any]:
     references = [each for ref in company.refs if ref.declared for each in _references(company, ref, table, column)]
     if references:
         meta["references"] = references
-    if column.name in table.key and table.key_kind == "primary":
+    if column.name in table.key and (table.key_kind == "primary" or table.view_of):
         meta["primary_key"] = True
     if column.identity:
         meta["identity"] = column.identity

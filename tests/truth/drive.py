@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from habeas.connectors.sql import reader, seeds
 from habeas.core.errors import HabeasError
 from habeas.core.settings import Settings
 from habeas.durable.dbos_engine import DbosEngine, engine_url
+from habeas.execute import access, erasure
 from habeas.requests import connections, datasets, destinations, policies, rules
 from habeas.requests.clients import Actor
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
@@ -25,7 +28,7 @@ from habeas.requests.installation import Installation, open_installation
 from habeas.requests.service import explain, logs, read_request, receipt, submit
 from truth.company import Company
 from truth.company import datasets as documents_of
-from truth.stores import Dump, Stores
+from truth.stores import Dump, Stores, Written
 
 ACTOR = Actor("truth", frozenset({"privacy-request:create"}))
 FINAL = {"complete", "error", "requires_input", "canceled", "denied"}
@@ -52,6 +55,8 @@ class Outcome:
     answers: list[Answer]
     before: Dump
     after: Dump
+    journal: list[Written] | None = None  # what triggers noted, None where there are none
+    early: list[Written] = field(default_factory=list)  # what they had noted before masking began
 
 
 class Habeas:
@@ -72,17 +77,29 @@ class Habeas:
             )
         )
         self._companies = 0
+        self._early: list[Written] = []
+        self._watched: Stores | None = None
+        self._reach = erasure.reach
+        vars(erasure)["reach"] = self._watch
+
+    def _watch(self, boundary: str) -> None:
+        """Pass a boundary; where masking begins, nothing may have been written yet."""
+        if boundary == "mask.before" and self._watched is not None:
+            self._early += self._watched.read_journal()
+        self._reach(boundary)
 
     def close(self) -> None:
         """Stop the engine and close everything."""
+        vars(erasure)["reach"] = self._reach
         self.engine.shutdown(5)
         self.installation.close()
 
     def run(self, company: Company, stores: Stores) -> list[Outcome]:
         """Access for every subject, then erasure, cohort by cohort; the stores are dumped between."""
         self._companies += 1
-        keys = [f"{each.name}" for each in company.stores]
+        keys = [each.name for each in company.stores if not each.beside]
         try:
+            _set_batches(company.batches)
             self._describe(company, stores)
             outcomes = []
             everybody = [each for phase in company.phases for each in phase]
@@ -97,20 +114,23 @@ class Habeas:
                 outcomes.append(self._cohort("both" if company.combined else "erasure", erasure, everybody, stores))
             return outcomes
         finally:
+            _set_batches(None)
             for key in keys:
                 connections.delete_connection(self.installation, ACTOR, key)
 
     def _describe(self, company: Company, stores: Stores) -> None:
-        documents = documents_of(company)
-        for store in company.stores:
+        documents = documents_of(company, stores.schemas())
+        for store in (each for each in company.stores if not each.beside):
             kind = connections.ConnectionInput(
                 name=store.name, key=store.name, connection_type=store.kind, access="write"
             )
             self._must(connections.save_connections(self.installation, ACTOR, [kind]))
             connections.set_secrets(self.installation, ACTOR, store.name, stores.secrets(store), verify=False)
-        for store in company.stores:
-            if documents[store.name]["collections"]:
-                self._must(datasets.save_documents(self.installation, ACTOR, store.name, [documents[store.name]]))
+        for store in (each for each in company.stores if not each.beside):
+            beside = [documents[each.name] for each in company.stores if each.connection == store.name]
+            given = [each for each in beside if each["collections"]]
+            if given:
+                self._must(datasets.save_documents(self.installation, ACTOR, store.name, given))
 
     def _policy(self, company: Company, action: str) -> str:
         key = f"p{self._companies}_{action}"
@@ -137,6 +157,7 @@ class Habeas:
 
     def _cohort(self, action: str, policy: str, members: Sequence[dict[str, Any]], stores: Stores) -> Outcome:
         before = stores.dump()
+        self._early, self._watched = [], stores
         previews = [self._preview(policy, each) for each in members]
         items = [{"policy_key": policy, "identity": each} for each in members]
         bulk = submit(self.installation, items, actor=ACTOR)
@@ -146,7 +167,7 @@ class Habeas:
             self._answer(request_id, given, preview)
             for request_id, given, preview in zip(self._wait(ids), members, previews, strict=True)
         ]
-        return Outcome(action, answers, before, stores.dump())
+        return Outcome(action, answers, before, stores.dump(), stores.take_journal(), self._early)
 
     def _wait(self, ids: Sequence[str]) -> Sequence[str]:
         deadline = time.monotonic() + PATIENCE
@@ -161,7 +182,12 @@ class Habeas:
             document = explain(self.installation, policy, given).document()
         except HabeasError:
             return None
-        return {each["address"]: each["rows"] for each in document["collections"]}
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for each in document["collections"]:
+            notes = " ".join(each["delete_notes"])
+            along = next((f"#{how}" for how in ("cascade", "null") if f"(on_referenced {how})" in notes), "")
+            found[each["address"] + along].update(each["rows"])
+        return {place: dict(rows) for place, rows in found.items()}
 
     def _answer(self, request_id: str, given: dict[str, Any], preview: dict[str, dict[str, int]] | None) -> Answer:
         answer = Answer(given, read_request(self.installation, request_id), preview)
@@ -173,6 +199,24 @@ class Habeas:
             answer.package = json.loads(file.read_bytes(), parse_float=Decimal)
             file.unlink()
         return answer
+
+
+_BATCHES: dict[tuple[Any, str], int] = {
+    (each, name): getattr(each, name)
+    for each, name in (
+        (reader, "CHUNK_ROWS"),
+        (reader, "DOCUMENT_ROWS"),
+        (reader, "LANDING_ROWS"),
+        (access, "FRAME_BYTES"),
+        (seeds, "VALUES_AT_ONCE"),
+    )
+}
+
+
+def _set_batches(rows: int | None) -> None:
+    """Let habeas take so many rows at once, None for as many as it does by itself."""
+    for (module, name), usual in _BATCHES.items():
+        setattr(module, name, rows * 40 if rows and name == "FRAME_BYTES" else rows or usual)
 
 
 @contextmanager

@@ -8,23 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from truth.company import Column, Company, Rule
-from truth.oracle import TEXTS
-
-CONSTANTS: dict[str, tuple[Any, ...]] = {
-    "int": (0,),
-    "bigint": (0,),
-    "decimal": (0, "0.00", "0"),
-    "float": (0,),
-    "text": ("",),
-    "varchar": ("",),
-    "bool": (False,),
-    "date": ("1970-01-01",),
-    "timestamp": ("1970-01-01 00:00:00",),
-    "timestamptz": ("1970-01-01 00:00:00+00:00", "1970-01-01 00:00:00+00", "1970-01-01 00:00:00"),
-    "uuid": ("00000000-0000-0000-0000-000000000000",),
-    "bytes": ("", "\\x"),
-    "json": ("{}",),
-}
+from truth.kinds import KINDS, TEXTS
 
 
 def mask_problem(column: Column, rule: Rule, before: Any, after: Any) -> str | None:
@@ -39,7 +23,7 @@ def mask_problem(column: Column, rule: Rule, before: Any, after: Any) -> str | N
         return None if after is None else "must be NULL, the type's substitute"
     if column.unique:
         return None if after != before and after is not None else "must be random"
-    return None if after in CONSTANTS[column.type] else f"must be one of {CONSTANTS[column.type]}"
+    return None if after in KINDS[column.type].constants else f"must be one of {KINDS[column.type].constants}"
 
 
 def _text_problem(column: Column, rule: Rule, before: Any, after: Any) -> str | None:
@@ -66,12 +50,15 @@ def shown_value(column: Column, value: Any) -> Any:
     if value is None:
         return None
     match column.type:
-        case "int" | "bigint" | "float" | "decimal":
+        case "int" | "bigint" | "float" | "decimal" | "smallint" | "year":
             return _number(value)
         case "bool":
             return int(value)
-        case "json":
+        case "json" | "jsonb":
             return json.loads(value)
+        case "texts" | "ints":
+            inside = value[1:-1].split(",") if value != "{}" else []
+            return [int(each) for each in inside] if column.type == "ints" else inside
         case "bytes":
             return base64.b64encode(bytes.fromhex(value.removeprefix("\\x"))).decode()
         case "timestamp":
@@ -91,7 +78,7 @@ def given_row(company: Company, address: str, row: dict[str, Any]) -> dict[str, 
         column = table.column(name)
         if value is None:
             made[name] = None
-        elif column.type in ("int", "bigint", "float", "decimal"):
+        elif column.type in ("int", "bigint", "float", "decimal", "smallint", "year"):
             made[name] = _number(value)
         elif column.type == "bool":
             made[name] = int(value)

@@ -7,21 +7,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from truth.builder import ODD, PLAIN, Builder
+from truth.blocks import Blocks
+from truth.builder import ODD, PLAIN
 from truth.company import Column, Company, Ref, Row, Rule, Store, Table
 from truth.people import Person, email_decoy, email_variant, invent, phone_decoy, phone_variant
 
+KINDS = ("sqlite", "sqlite", "sqlite", "postgres", "postgres", "mariadb")
 
-def generate(seed: int, kinds: tuple[str, ...] = ("sqlite", "postgres")) -> Company:
+
+def generate(seed: int, kinds: tuple[str, ...] = KINDS) -> Company:
     """The company of a seed. `kinds` are the kinds of stores it may have."""
     return _Generator(seed, kinds).build()
 
 
-class _Generator(Builder):
+class _Generator(Blocks):
     def build(self) -> Company:
         rng = self.rng
         count = rng.choice((1, 1, 2, 2, 3))
         self.stores = [Store(f"s{index}", rng.choice(self.kinds)) for index in range(count)]
+        served = [each for each in self.stores if each.kind != "sqlite"]
+        if served and self.chance(0.15, "several schemas"):
+            first = rng.choice(served)
+            self.stores.append(Store(f"s{count}", first.kind, first.name))
         if count > 1:
             self.shapes.add("several stores")
         if len({each.kind for each in self.stores}) > 1:
@@ -31,7 +38,8 @@ class _Generator(Builder):
         names = [*PLAIN] + ([*ODD] * 2 if self.chance(0.5, "odd names") else [])
         rng.shuffle(names)
         self.names = list(dict.fromkeys(names))
-        self.people = invent(rng, rng.randint(4, 8))
+        crowd = self.chance(0.03, "many subjects in one cohort")
+        self.people = invent(rng, rng.randint(25, 60) if crowd else rng.randint(4, 8))
         self.add_people("customer")
         if self.chance(0.35, "second people table"):
             self.add_people("employee")
@@ -61,6 +69,9 @@ class _Generator(Builder):
             self.add_text_join,
             self.add_empty,
             self.add_orphan_fk,
+            self.add_family,
+            self.add_family,
+            self.add_view,
         ]
 
     # ---- blocks
@@ -118,10 +129,6 @@ class _Generator(Builder):
         self.add_content(table)
         self.fill(table, ref, most=12)
         self.maybe_delete(table)
-
-    def maybe_delete(self, table: Table) -> None:
-        if self.chance(0.15, "row deletion"):
-            table.delete = True
 
     def add_two_owners(self) -> None:
         people = self.some_table(people=True)
@@ -307,6 +314,9 @@ class _Generator(Builder):
         for table in self.tables[1:]:
             if table.described and not table.people and self.chance(0.025, "excluded"):
                 table.excluded = True
+            self.maybe_partition(table)
+        if self.seed % 400 == 77:
+            self.add_many_rows()
         self.rng.shuffle(self.tables)
 
     def company(self) -> Company:
@@ -329,7 +339,8 @@ class _Generator(Builder):
         rules = [Rule(first, *self.strategy())]
         if self.chance(0.3, "two erasure rules"):
             rules.append(Rule([each for each in categories if each not in first] or ["user.device"], *self.strategy()))
-        subjects = rng.sample(self.people, min(len(self.people), rng.choice((1, 1, 2, 3, 5))))
+        wanted = rng.choice((1, 1, 2, 3, 5)) if len(self.people) < 20 else rng.randint(10, len(self.people))
+        subjects = rng.sample(self.people, min(len(self.people), wanted))
         if len(subjects) > 1:
             self.shapes.add("cohort of several")
         kinds = ["email"]
@@ -342,8 +353,20 @@ class _Generator(Builder):
         if len(phases) > 1:
             self.shapes.add("one cohort after another")
         combined, again = self.chance(0.2, "access and erasure in one policy"), self.chance(0.3, "asked again")
+        journal = self.chance(0.5, "writes noted by triggers")
         return Company(
-            self.seed, self.stores, self.tables, self.refs, access, rules, phases, combined, again, sorted(self.shapes)
+            seed=self.seed,
+            stores=self.stores,
+            tables=self.tables,
+            refs=self.refs,
+            access=access,
+            rules=rules,
+            phases=phases,
+            combined=combined,
+            again=again,
+            journal=journal,
+            batches=rng.randint(1, 4) if self.chance(0.3, "batches of a few rows") else None,
+            shapes=sorted(self.shapes),
         )
 
     def strategy(self) -> tuple[str, dict[str, Any]]:

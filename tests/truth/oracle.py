@@ -15,13 +15,13 @@ from typing import Any, Literal
 import phonenumbers
 
 from truth.company import Column, Company, Table
+from truth.kinds import TEXTS
 from truth.stores import Dump
 
 OWN, SHARED, SHARED_ROW, CONTEXT, PERSON = 1, 2, 3, 4, 5
 RowId = tuple[str, int]
 Lineage = Literal["rows", "graph"]
-INTEGERS = ("int", "bigint")
-TEXTS = ("text", "varchar")
+INTEGERS = ("int", "bigint", "smallint")
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,10 @@ class Structure:
             elif side == "target":
                 yield Pointer(ref.target, tuple(ref.target_columns), ref.holder, tuple(ref.columns))
 
+    def is_far(self, pointer: Pointer) -> bool:
+        """Whether it leads from one system to another."""
+        return not self.company.is_near(self.tables[pointer.holder], self.tables[pointer.target])
+
     def carrying(self) -> list[Link]:
         """Links by which a row can be the subject's."""
         return [
@@ -251,24 +255,6 @@ class Judgement:
         self._grow()
         self.standing = [self._standings(member) for member in range(len(members))]
 
-    def held_rows(self, written: Iterable[str]) -> set[RowId]:
-        """Rows of the subjects that are to be deleted and stay (masked), since a row that stays points to them."""
-        deleted = {row for row in self.anybody() if row[0] in written and self.structure.tables[row[0]].delete}
-        held: set[RowId] = set()
-        while True:
-            fresh = {row for row in deleted - held if self._stays(row, deleted - held)}
-            if not fresh:
-                return held
-            held |= fresh
-
-    def _stays(self, row: RowId, going: set[RowId]) -> bool:
-        return any(
-            other not in going
-            for pointer in self.structure.pointers
-            if pointer.target == row[0] and not self._is_far(pointer)  # other stores aren't asked
-            for other in self.world.pointed(row, pointer.target_columns, pointer.holder, pointer.columns)
-        )
-
     def anybody(self) -> set[RowId]:
         """Rows that are some member's."""
         return set().union(*self.own) if self.own else set()
@@ -373,13 +359,10 @@ class Judgement:
 
     def _points_too(self, member: int, row: RowId, pointer: Pointer, link: Link) -> bool:
         """Whether somebody else's row points to the row. Another store can't be asked whose the rows there are."""
-        if self._is_far(pointer) and not self._is_link_from_holder(pointer, link):
+        if self.structure.is_far(pointer) and not self._is_link_from_holder(pointer, link):
             return True
         found = self.world.pointed(row, pointer.target_columns, pointer.holder, pointer.columns)
         return self._others(member, row, found)
-
-    def _is_far(self, pointer: Pointer) -> bool:
-        return self.structure.tables[pointer.holder].store != self.structure.tables[pointer.target].store
 
     def _is_link_from_holder(self, pointer: Pointer, link: Link) -> bool:
         pairs = set(zip(pointer.columns, pointer.target_columns, strict=True))

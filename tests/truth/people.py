@@ -29,7 +29,7 @@ def invent(rng: random.Random, count: int) -> list[Person]:
                 number,
                 f"{word}.{number}@example.com",
                 f"+120255501{number:02}",
-                (-7, 0, 41, 412, 4120, 9, 77, 8)[number],
+                (-7, 0, 41, 412, 4120, 9, 77, 8)[number] if number < 8 else 1000 + number,
             )
         )
     return found

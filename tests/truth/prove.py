@@ -14,11 +14,13 @@ from pathlib import Path
 
 import psycopg
 
+from truth.case import Finding
 from truth.company import Company
 from truth.drive import Habeas, Outcome, opened
-from truth.judge import Finding, examine
-from truth.stores import Stores
+from truth.judge import examine
+from truth.stores import Servers, Stores
 
+MARIADB = os.environ.get("HABEAS_TEST_MARIADB", "mariadb://root@127.0.0.1:3306")
 SERVER = os.environ.get("HABEAS_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
@@ -36,15 +38,15 @@ class Report:
 class Prover:
     """Means to run companies: an installation, a database for stores, a folder."""
 
-    def __init__(self, habeas: Habeas, folder: Path, postgres_url: str) -> None:
+    def __init__(self, habeas: Habeas, folder: Path, servers: Servers) -> None:
         self.habeas = habeas
         self.folder = folder
-        self.postgres_url = postgres_url
+        self.servers = servers
         self.report = Report()
 
     def outcomes(self, company: Company) -> list[Outcome]:
         """Build, run and drop one company."""
-        stores = Stores(company, self.folder, self.postgres_url)
+        stores = Stores(company, self.folder, self.servers)
         try:
             stores.build()
             return self.habeas.run(company, stores)
@@ -57,7 +59,7 @@ class Prover:
             outcomes = self.outcomes(company)
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
             lines = traceback.format_exception_only(error)
-            return [Finding("status", f"{type(error).__name__}: {lines[-1].strip()[:400]} at {_place(error)}")]
+            return [Finding("crash", f"{type(error).__name__}: {lines[-1].strip()[:400]} at {_place(error)}")]
         for outcome in outcomes:
             for answer in outcome.answers:
                 item = answer.item
@@ -97,7 +99,7 @@ def prover() -> Iterator[Prover]:
         memory = Path("/dev/shm")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)))
         habeas = stack.enter_context(opened(folder / "data"))
-        yield Prover(habeas, folder, f"{SERVER.rsplit('/', 1)[0]}/{name}")
+        yield Prover(habeas, folder, Servers(f"{SERVER.rsplit('/', 1)[0]}/{name}", MARIADB, name))
 
 
 def _drop(name: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from truth.case import Finding
 from truth.company import Company
-from truth.judge import Finding
 
 Run = Callable[[Company], list[Finding]]
 MOST_SECONDS = 90.0

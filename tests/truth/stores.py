@@ -1,4 +1,4 @@
-"""Makes a company's stores (SQLite files, schemas of one PostgreSQL database), and reads them whole.
+"""Makes a company's stores (SQLite files, schemas of one PostgreSQL database, MariaDB databases), and reads them whole.
 
 A dump has, per table, its rows by column: integers, floats and booleans as they are, all else as the store's
 own text, so that two dumps are equal only if the stores are.
@@ -6,67 +6,65 @@ own text, so that two dumps are equal only if the stores are.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 
-from truth.company import Column, Company, Ref, Row, Store, Table
+from truth.company import Column, Company, Row, Store, Table
+from truth.kinds import native
+from truth.tables import JOURNAL, Language
 
 Dump = dict[str, list[Row]]
-
-SQLITE = {
-    "int": "INTEGER",
-    "bigint": "BIGINT",
-    "uuid": "CHAR(36)",
-    "text": "TEXT",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-    "timestamptz": "TIMESTAMP",
-    "decimal": "DECIMAL(12,2)",
-    "bool": "BOOLEAN",
-    "json": "JSON",
-    "bytes": "BLOB",
-    "float": "REAL",
-}
-POSTGRES = {
-    "int": "integer",
-    "bigint": "bigint",
-    "uuid": "uuid",
-    "text": "text",
-    "date": "date",
-    "timestamp": "timestamp",
-    "timestamptz": "timestamptz",
-    "decimal": "numeric(12,2)",
-    "bool": "boolean",
-    "json": "json",
-    "bytes": "bytea",
-    "float": "double precision",
-}
-PLAIN = ("int", "bigint", "bool", "float")
+Execute = Callable[..., list[tuple[Any, ...]]]
 
 
-def quoted(name: str) -> str:
-    """An identifier."""
-    return '"' + name.replace('"', '""') + '"'
+class Written(NamedTuple):
+    """A write that a trigger noted: the table's id, INSERT, UPDATE or DELETE, and the row's key as text."""
+
+    table: str
+    event: str
+    key: tuple[str, ...]
+
+
+class Servers(NamedTuple):
+    """Where stores may be made: a database of ours in PostgreSQL, MariaDB with the prefix of our databases."""
+
+    postgres: str
+    mariadb: str = ""
+    prefix: str = ""
 
 
 class Stores:
-    """The stores of one company. `postgres_url` is a database of ours; its schemas are made and dropped here."""
+    """The stores of one company; they are made and dropped here."""
 
-    def __init__(self, company: Company, folder: Path, postgres_url: str) -> None:
+    def __init__(self, company: Company, folder: Path, servers: Servers) -> None:
         self.company = company
         self.folder = folder
-        self.postgres_url = postgres_url
+        self.servers = servers
+        schemas = self.schemas()
+        self.languages = {each.name: Language(company, each, schemas) for each in company.stores}
+
+    def schemas(self) -> dict[str, str]:
+        """By store, its schema, where its system has several."""
+        return {
+            each.name: f"{self.servers.prefix}_{each.name}" if each.kind == "mariadb" else each.name
+            for each in self.company.stores
+            if each.kind != "sqlite"
+        }
 
     def secrets(self, store: Store) -> dict[str, Any]:
         """What habeas is given to reach a store."""
         if store.kind == "sqlite":
             return {"path": str(self.file(store))}
-        return {"url": self.postgres_url}
+        if store.kind == "mariadb":
+            return {"url": f"{self.servers.mariadb}/{self.schemas()[store.name]}"}
+        return {"url": self.servers.postgres}
 
     def file(self, store: Store) -> Path:
         """The file of a SQLite store."""
@@ -75,149 +73,188 @@ class Stores:
     def build(self) -> None:
         """Make and fill all stores; foreign keys come last, so that rows may come in any order."""
         for store in self.company.stores:
-            tables = [each for each in self.company.tables if each.store == store.name]
             if store.kind == "sqlite":
-                self._build_sqlite(store, tables)
-            else:
-                self._build_postgres(store, tables)
+                self.file(store).unlink(missing_ok=True)
+            with self.opened(store) as execute:
+                self._make_schema(store, execute)
+        for phase in (self._make_tables, self._make_keys, self._make_triggers):
+            for store in self.company.stores:
+                with self.opened(store) as execute:
+                    phase(store, execute)
 
     def drop(self) -> None:
         """Remove everything again."""
         for store in self.company.stores:
             if store.kind == "sqlite":
                 self.file(store).unlink(missing_ok=True)
-        with psycopg.connect(self.postgres_url, autocommit=True) as connection:
-            for store in self.company.stores:
-                if store.kind != "sqlite":
-                    connection.execute(f"DROP SCHEMA IF EXISTS {store.name} CASCADE")
+                continue
+            with self.opened(store) as execute:
+                if store.kind == "mariadb":
+                    execute("SET foreign_key_checks = 0")
+                    execute(f"DROP DATABASE IF EXISTS {self.schemas()[store.name]}")
+                else:
+                    execute(f"DROP SCHEMA IF EXISTS {store.name} CASCADE")
 
     def dump(self) -> Dump:
         """All rows of all tables, described or not."""
         found: Dump = {}
         for store in self.company.stores:
-            tables = [each for each in self.company.tables if each.store == store.name]
-            if store.kind == "sqlite":
-                with closing(sqlite3.connect(self.file(store))) as connection:
-                    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-                    for table in tables:
-                        found[table.id] = self._rows(table, connection.execute(self._select(table, store)).fetchall())
-            else:
-                with psycopg.connect(self.postgres_url, autocommit=True) as connection:
-                    connection.execute("SET TimeZone = 'UTC'")
-                    for table in tables:
-                        found[table.id] = self._rows(table, connection.execute(self._select(table, store)).fetchall())
+            with self.opened(store) as execute:
+                for table in self._tables(store):
+                    found[table.id] = _rows(table, execute(self.languages[store.name].select(table)))
         return found
 
-    def _rows(self, table: Table, rows: list[Any]) -> list[Row]:
-        names = [each.name for each in table.columns]
-        return [
-            {name: value.hex() if isinstance(value, bytes) else value for name, value in zip(names, row, strict=True)}
-            for row in rows
-        ]
+    def read_journal(self) -> list[Written]:
+        """What triggers noted since it was last forgotten, in no order over stores."""
+        found = []
+        for store in self.company.stores if self.company.journal else ():
+            log = self.languages[store.name].within(store.name, JOURNAL)
+            with self.opened(store) as execute:
+                for table, event, key in execute(f"SELECT t, op, k FROM {log}"):
+                    found.append(Written(table, event, tuple(json.loads(key))))
+        return found
 
-    def _select(self, table: Table, store: Store) -> str:
-        cast = store.kind != "sqlite"
-        columns = (
-            f"{quoted(each.name)}::text" if cast and each.type not in PLAIN else quoted(each.name)
-            for each in table.columns
-        )
-        return f"SELECT {', '.join(columns)} FROM {self._place(table, store)}"
+    def take_journal(self) -> list[Written] | None:
+        """The same, which is forgotten then; None where there are no triggers."""
+        if not self.company.journal:
+            return None
+        found = self.read_journal()
+        for store in self.company.stores if found else ():
+            log = self.languages[store.name].within(store.name, JOURNAL)
+            with self.opened(store) as execute:
+                execute(f"DELETE FROM {log}")
+        return found
 
-    def _place(self, table: Table, store: Store) -> str:
-        return quoted(table.name) if store.kind == "sqlite" else f"{store.name}.{quoted(table.name)}"
+    @contextmanager
+    def opened(self, store: Store) -> Iterator[Execute]:
+        """A function that runs a statement, with rows of parameters if given, in one transaction."""
+        if store.kind == "sqlite":
+            with closing(sqlite3.connect(self.file(store), isolation_level=None)) as connection:
+                connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+                connection.execute("PRAGMA synchronous = OFF")
+                connection.execute("BEGIN")
+                yield _executing(connection.cursor())
+                connection.execute("COMMIT")
+        elif store.kind == "mariadb":
+            with closing(_mariadb(self.servers.mariadb)) as link:
+                yield _executing(link.cursor())
+                link.commit()
+        else:
+            with psycopg.connect(self.servers.postgres) as session:
+                session.execute("SET TimeZone = 'UTC'")
+                session.execute("SET synchronous_commit = off")
+                yield _executing(session.cursor())
+
+    def _tables(self, store: Store) -> list[Table]:
+        """A store's tables, views last."""
+        here = [each for each in self.company.tables if each.store == store.name]
+        return sorted(here, key=lambda each: each.view_of is not None)
 
     # ---- making
 
-    def _build_sqlite(self, store: Store, tables: list[Table]) -> None:
-        self.file(store).unlink(missing_ok=True)
-        with closing(sqlite3.connect(self.file(store), isolation_level=None)) as connection:
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("BEGIN")
-            for table in tables:
-                keys = [self._foreign_key(ref, store) for ref in self._foreign_keys(table)]
-                connection.execute(
-                    f"CREATE TABLE {quoted(table.name)} ({', '.join([*self._parts(table, SQLITE), *keys])})"
-                )
-                columns = [each for each in table.columns if not each.generated]
-                marks = ", ".join("?" for _ in columns)
-                names = ", ".join(quoted(each.name) for each in columns)
-                rows = [[_sqlite_value(each, row[each.name]) for each in columns] for row in table.rows]
-                connection.executemany(f"INSERT INTO {quoted(table.name)} ({names}) VALUES ({marks})", rows)
-                if table.trigger:
-                    same = " AND ".join(f"{quoted(each)} IS NEW.{quoted(each)}" for each in table.key)
-                    name = quoted(f"tr {table.name}")
-                    connection.execute(
-                        f"CREATE TRIGGER {name} AFTER UPDATE ON {quoted(table.name)} WHEN NEW.rev = OLD.rev "
-                        f"BEGIN UPDATE {quoted(table.name)} SET rev = rev + 1 WHERE {same}; END"
-                    )
-            connection.execute("COMMIT")
-            broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    def _make_schema(self, store: Store, execute: Execute) -> None:
+        language = self.languages[store.name]
+        if store.kind == "mariadb":
+            schema = self.schemas()[store.name]
+            execute("SET foreign_key_checks = 0")
+            execute(f"DROP DATABASE IF EXISTS {schema}")
+            execute(f"CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+        elif store.kind == "postgres":
+            execute(f"DROP SCHEMA IF EXISTS {store.name} CASCADE")
+            execute(f"CREATE SCHEMA {store.name}")
+            execute(f"CREATE TYPE {store.name}.mood AS ENUM ('low', 'middle', 'high')")
+        if self.company.journal or any(each.delete_trigger for each in self.company.tables):
+            text = "VARCHAR(200)"
+            execute(f"CREATE TABLE {language.within(store.name, JOURNAL)} (t {text}, op {text}, k {text})")
+
+    def _make_tables(self, store: Store, execute: Execute) -> None:
+        language = self.languages[store.name]
+        for table in self._tables(store):
+            execute(language.create(table))
+            for text in language.partitions(table):
+                execute(text)
+            if not table.view_of:
+                self._fill(table, language, execute)
+
+    def _fill(self, table: Table, language: Language, execute: Execute) -> None:
+        columns = [each for each in table.columns if not each.generated]
+        if not table.rows:
+            return
+        names = ", ".join(language.quote(each.name) for each in columns)
+        marks = ", ".join(_mark(each, language, table) for each in columns)
+        ruling = " OVERRIDING SYSTEM VALUE" if language.kind == "postgres" else ""
+        place = language.place(table)
+        if language.kind != "sqlite":
+            names, place = names.replace("%", "%%"), place.replace("%", "%%")
+        rows = [[_value(each, row[each.name], language.kind) for each in columns] for row in table.rows]
+        execute(f"INSERT INTO {place} ({names}){ruling} VALUES ({marks})", rows)
+
+    def _make_keys(self, store: Store, execute: Execute) -> None:
+        language = self.languages[store.name]
+        if store.kind == "sqlite":
+            broken = execute("PRAGMA foreign_key_check")
             assert not broken, f"the generator broke a foreign key: {broken[:3]}"
+            return
+        for table in self._tables(store):
+            for ref in language.foreign_keys(table):
+                execute(f"ALTER TABLE {language.place(table)} ADD {language.foreign_key(ref)}")
 
-    def _build_postgres(self, store: Store, tables: list[Table]) -> None:
-        with psycopg.connect(self.postgres_url) as connection, connection.cursor() as cursor:
-            cursor.execute("SET synchronous_commit = off")
-            cursor.execute(f"DROP SCHEMA IF EXISTS {store.name} CASCADE")
-            cursor.execute(f"CREATE SCHEMA {store.name}")
-            for table in tables:
-                place = self._place(table, store)
-                cursor.execute(f"CREATE TABLE {place} ({', '.join(self._parts(table, POSTGRES))})")
-                columns = [each for each in table.columns if not each.generated]
-                marks = ", ".join(f"%s::{self._type(each, POSTGRES)}" for each in columns)
-                names = ", ".join(quoted(each.name) for each in columns).replace("%", "%%")
-                rows = [[_postgres_value(each, row[each.name]) for each in columns] for row in table.rows]
-                cursor.executemany(f"INSERT INTO {place} ({names}) VALUES ({marks})", rows)
-                if table.trigger:
-                    name = f"{store.name}.tr_{table.id}"
-                    cursor.execute(
-                        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-                        " $$ BEGIN NEW.rev := OLD.rev + 1; RETURN NEW; END $$"
-                    )
-                    cursor.execute(f"CREATE TRIGGER tr BEFORE UPDATE ON {place} FOR EACH ROW EXECUTE FUNCTION {name}()")
-            for table in tables:
-                for ref in self._foreign_keys(table):
-                    cursor.execute(f"ALTER TABLE {self._place(table, store)} ADD {self._foreign_key(ref, store)}")
-
-    def _foreign_keys(self, table: Table) -> Iterator[Ref]:
-        yield from (ref for ref in self.company.refs if ref.fk and ref.holder == table.id)
-
-    def _foreign_key(self, ref: Ref, store: Store) -> str:
-        here, there = (", ".join(map(quoted, names)) for names in (ref.columns, ref.target_columns))
-        target = self._place(self.company.table(ref.target), store)
-        return f"FOREIGN KEY ({here}) REFERENCES {target} ({there}) ON DELETE {ref.fk}"
-
-    def _parts(self, table: Table, types: dict[str, str]) -> Iterator[str]:
-        for column in table.columns:
-            name = quoted(column.name)
-            text = f"{name} {self._type(column, types)}"
-            if column.generated:
-                yield f"{text} GENERATED ALWAYS AS (upper({quoted(column.generated)})) STORED"
-                continue
-            if not column.nullable:
-                text += " NOT NULL"
-            if column.unique:
-                text += " UNIQUE"
-            if column.check:
-                text += f" CHECK ({name} {column.check})"
-            yield text
-        if table.key_kind != "none":
-            yield f"{'PRIMARY KEY' if table.key_kind == 'primary' else 'UNIQUE'} ({', '.join(map(quoted, table.key))})"
-
-    def _type(self, column: Column, types: dict[str, str]) -> str:
-        return f"varchar({column.length})" if column.type == "varchar" else types[column.type]
+    def _make_triggers(self, store: Store, execute: Execute) -> None:
+        for table in self._tables(store):
+            for text in self.languages[store.name].triggers(table):
+                execute(text)
 
 
-def _sqlite_value(column: Column, value: Any) -> Any:
+def _executing(cursor: Any) -> Execute:
+    def execute(text: str, rows: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        if rows is not None:
+            cursor.executemany(text, rows)
+            return []
+        cursor.execute(text)
+        return list(cursor.fetchall()) if cursor.description else []
+
+    return execute
+
+
+def _mariadb(url: str) -> Any:
+    import pymysql
+
+    where = urlsplit(url)
+    link = pymysql.connect(
+        host=where.hostname or "127.0.0.1",
+        port=where.port or 3306,
+        user=where.username or "root",
+        password=where.password or "",
+        charset="utf8mb4",
+    )
+    link.query("SET sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'")
+    return link
+
+
+def _rows(table: Table, rows: list[Any]) -> list[Row]:
+    names = [each.name for each in table.columns]
+    return [
+        {name: value.hex() if isinstance(value, bytes) else value for name, value in zip(names, row, strict=True)}
+        for row in rows
+    ]
+
+
+def _mark(column: Column, language: Language, table: Table) -> str:
+    if language.kind == "sqlite":
+        return "?"
+    if language.kind == "mariadb":
+        return "%s"
+    kind = f"{language.schemas[table.store]}.mood" if column.type == "enum" else native(column, "postgres")
+    return f"%s::{kind}"
+
+
+def _value(column: Column, value: Any, kind: str) -> Any:
     if value is None:
         return None
     if column.type == "bytes":
-        return bytes.fromhex(value)
+        return f"\\x{value}" if kind == "postgres" else bytes.fromhex(value)
+    if kind == "postgres":
+        return str(value)
+    if column.type == "timestamptz" and kind == "mariadb":
+        return value.removesuffix("+00:00")
     return int(value) if column.type == "bool" else value
-
-
-def _postgres_value(column: Column, value: Any) -> Any:
-    if value is None:
-        return None
-    if column.type == "bytes":
-        return f"\\x{value}"
-    return str(value)

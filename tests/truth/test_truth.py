@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from truth.case import Finding
 from truth.company import Column, Company, Ref, Rule, Store, Table
 from truth.drive import Outcome
 from truth.generator import generate
-from truth.judge import Finding, examine
+from truth.judge import examine
 from truth.prove import Prover, prover
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))

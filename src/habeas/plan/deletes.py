@@ -65,6 +65,17 @@ def earlier_writes(steps: tuple[Step, ...], *, forbidden_only: bool) -> Iterator
         yield from ((other.index, step.index) for other in free if not _is_free(other, step, hold, forbidden_only))
 
 
+def deletes_before_masks(steps: tuple[Step, ...]) -> Iterator[tuple[int, int]]:
+    """Pairs of steps, the first to be written before the second: rows that go with deleted ones before masks of the
+    same table. A masked row would no longer be the frozen one that is to be deleted.
+    """
+    for gone in (step for step in steps if step.because == "cascade"):
+        for other in steps:
+            masks = other.masks and not other.delete and not other.because
+            if masks and (other.connection, other.table) == (gone.connection, gone.table):
+                yield gone.index, other.index
+
+
 def _is_free(holder: Step, target: Step, hold: Hold, forbidden_only: bool) -> bool:
     """Whether the holder's rows need not go first: they let go before, or constraints wait."""
     untied = holder.delete and bool({column.name for column in hold.columns} & set(holder.untie))

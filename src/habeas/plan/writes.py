@@ -13,7 +13,7 @@ import msgspec
 
 from habeas.core.address import CollectionAddress
 from habeas.core.errors import Refused
-from habeas.plan.deletes import earlier_writes
+from habeas.plan.deletes import deletes_before_masks, earlier_writes
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
 from habeas.plan.keyless import why_unlike
@@ -78,7 +78,8 @@ Order = tuple[Mapping[int, int], Mapping[int, list[int]]]
 def _order(draft: Draft, written: list[Step], *, forbidden_only: bool) -> Order | Refused:
     """The steps' components and successors, or the cycle that they form."""
     deletes = earlier_writes(draft.steps, forbidden_only=forbidden_only)
-    pairs = {pair for pair in (*_erase_after(draft, written), *later_writes(draft), *deletes) if pair[0] != pair[1]}
+    known = (*_erase_after(draft, written), *later_writes(draft), *deletes_before_masks(draft.steps), *deletes)
+    pairs = {pair for pair in known if pair[0] != pair[1]}
     successors: Mapping[int, list[int]] = _successors(pairs)
     component = components([step.index for step in written], successors)
     if len(set(component.values())) == len(component):
@@ -119,7 +120,7 @@ def _successors(pairs: set[Pair]) -> dict[int, list[int]]:
 
 
 def _erase_after(draft: Draft, written: list[Step]) -> Iterator[Pair]:
-    own = [step for step in written if not step.because and step.own_of is None]
+    own = [step for step in written if not step.because]
     index = {step.address: step.index for step in own}
     for step in own:
         collection = draft.graph.nodes[CollectionAddress.parse(step.address)].collection
@@ -129,13 +130,13 @@ def _erase_after(draft: Draft, written: list[Step]) -> Iterator[Pair]:
 def _anchors(steps: tuple[Step, ...]) -> set[int]:
     """Steps whose writing destroys a field by which rows are found."""
     found_by: dict[int, set[str]] = defaultdict(set)
-    for step in (each for each in steps if each.own_of is None):
+    for step in steps:
         found_by[step.index].update(base_of(seed.column) for seed in step.seeds)
         for link in step.links:
             found_by[step.index].update(map(base_of, link.columns))
             found_by[link.source].update(map(base_of, link.source_columns))
     return {
-        step.index for step in steps if step.delete or any(mask.field in found_by[step.origin] for mask in step.masks)
+        step.index for step in steps if step.delete or any(mask.field in found_by[step.index] for mask in step.masks)
     }
 
 

@@ -9,7 +9,6 @@ from habeas.requests.intake import submit
 from habeas.requests.preview import Preview, explain, preview
 from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume_all, retry
 from habeas.requests.search import RequestFilter, find, logs, plan, read_request, receipt
-from habeas.requests.verification import resend, told_config, verify
 
 __all__ = [
     "Bulk",
@@ -30,10 +29,7 @@ __all__ = [
     "preview",
     "read_request",
     "receipt",
-    "resend",
     "resume_all",
     "retry",
     "submit",
-    "told_config",
-    "verify",
 ]

@@ -1,1 +1,0 @@
-"""Messages to people: what a vendor is, the vendors, and the texts."""

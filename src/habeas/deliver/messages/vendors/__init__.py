@@ -1,1 +1,0 @@
-"""The ways messages leave: one file each, found by the registry."""

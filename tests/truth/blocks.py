@@ -1,0 +1,76 @@
+"""Blocks of a random company that need more than one table or one kind of store: deletes with what points to them,
+views, partitions, people with very many rows. Pure.
+"""
+
+from __future__ import annotations
+
+from truth.builder import Builder
+from truth.company import Column, Ref, Table
+
+MANY = 20_000
+
+
+class Blocks(Builder):
+    """More blocks."""
+
+    def maybe_delete(self, table: Table, likely: float = 0.15) -> None:
+        """Let the collection delete its rows."""
+        if not self.chance(likely, "row deletion"):
+            return
+        table.delete = True
+        if self.chance(0.05, "trigger on deletion"):
+            table.delete_trigger = True
+        elif self.chance(0.5, "on_referenced declared"):
+            table.on_referenced = self.rng.choice(("mask", "cascade", "cascade", "null", "refuse"))
+            self.shapes.add(f"on_referenced {table.on_referenced}")
+
+    def add_family(self) -> None:
+        """Rows that are deleted, with rows that point to them over several levels."""
+        above = self.some_table()
+        self.shapes.add("rows that point to deleted ones")
+        for level in range(self.rng.randint(2, 3)):
+            table = self.new_table(store=above.store, keys=("int", "uuid", "bigint", "composite"))
+            ref = self.refer(table, above, f"up{level}", nullable=self.rng.random() < 0.85)
+            self.add_content(table, 1, 2)
+            self.fill(table, ref, least=3, most=10)
+            self.maybe_delete(table, 0.7 if level == 0 else 0.3)
+            above = table
+
+    def add_view(self) -> None:
+        """A view of a table, described beside it."""
+        base = self.some_table()
+        if base.view_of or base.key_kind == "none" or any(each.identity for each in base.columns):
+            return
+        self.shapes.add("view")
+        view = Table(f"t{len(self.tables)}", base.store, f"{base.name} seen", [], key=list(base.key), view_of=base.id)
+        pointing = [each for each in self.refs if each.holder == base.id and each.declared]
+        names = {*base.key, *(name for ref in pointing for name in ref.columns)}
+        shown = [each for each in base.columns if each.name in names or each.type in ("int", "text", "varchar", "date")]
+        for each in shown:
+            kept = each.name in names or each.name == "rev" or self.rng.random() < 0.8
+            category = "system.operations" if kept or each.category else None
+            view.columns.append(Column(each.name, each.type, True, length=each.length, category=category))
+        view.rows = [{each.name: row.get(each.name) for each in view.columns} for row in base.rows]
+        self.tables.append(view)
+        for ref in pointing:
+            self.refs.append(Ref(view.id, ref.columns, ref.target, ref.target_columns, "down", ownership="owned"))
+
+    def maybe_partition(self, table: Table) -> None:
+        """Cut a table in two, where its store can."""
+        kind = self.kind_of(table)
+        plain = table.key_kind == "primary" and not table.view_of and not any(each.unique for each in table.columns)
+        keyed = any(ref.fk and table.id in (ref.holder, ref.target) for ref in self.refs)
+        fits = kind == "postgres" or (kind == "mariadb" and not keyed)
+        if plain and fits and not any(each.auto for each in table.columns) and self.chance(0.1, "partitions"):
+            table.partitioned = True
+
+    def add_many_rows(self) -> None:
+        """Very many rows of one person."""
+        people = next(each for each in self.tables if each.people and each.rows)
+        self.shapes.add("20,000 rows of one person")
+        table = self.new_table("clicks", store=people.store, keys=("int",))
+        ref = self.refer(table, people, "of", nullable=False, fk=None)
+        table.columns.append(Column("note", "text", category="user.content"))
+        rows = self.rng.sample(people.rows, min(2, len(people.rows)))
+        for number in range(MANY):
+            self.new_row(table, **self.pointing(ref, rows[number % 50 == 0 and len(rows) > 1]))

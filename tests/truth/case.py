@@ -1,0 +1,81 @@
+"""One cohort's run beside what is true of it: who may be written, what is targeted, and what was found to be wrong."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from truth.company import Column, Company, Rule, Table
+from truth.drive import Outcome
+from truth.fates import Fates
+from truth.oracle import INTEGERS, Judgement, Structure, World, is_within
+
+
+class Finding(NamedTuple):
+    """Something that isn't as it should be."""
+
+    kind: str
+    text: str
+
+
+class Selected(NamedTuple):
+    """What happens to a targeted field: `rule` masks it, `kept` keeps it."""
+
+    column: Column
+    rule: Rule | None
+    kept: str | None
+
+
+class Case:
+    """What all checks look at."""
+
+    def __init__(self, company: Company, outcome: Outcome) -> None:
+        self.company = company
+        self.outcome = outcome
+        self.found: list[Finding] = []
+        members = [each.given for each in outcome.answers]
+        kinds = {kind for each in members for kind in each}
+        self.structure = Structure(company, kinds)
+        self.world = World(company, outcome.before)
+        self.members = members
+        self.alone = Judgement(self.structure, self.world, members, together=False, lineage="graph")
+        # Who was refused when the rows were looked at has left the cohort: the others are judged without them.
+        left = [each.item["reason"] == "refused" and each.preview is not None for each in outcome.answers]
+        self.staying = [number for number, gone in enumerate(left) if not gone] or list(range(len(members)))
+        stayed = [members[number] for number in self.staying]
+        self.joint = Judgement(self.structure, self.world, stayed, together=True, lineage="graph")
+        deleting = {each.id for each in company.tables if each.delete and self.targets(each)}
+        self.fates = Fates(self.structure, self.world, self.joint, deleting)
+
+    def say(self, kind: str, text: str) -> None:
+        """Note a finding."""
+        self.found.append(Finding(kind, f"{self.outcome.action}: {text}"))
+
+    def table_at(self, address: str) -> Table:
+        """The table of an address."""
+        return next(each for each in self.company.tables if self.company.address(each) == address)
+
+    # ---- what is targeted
+
+    def targets(self, table: Table) -> list[Column]:
+        """Fields of the table that erasure rules target."""
+        every = [category for rule in self.company.rules for category in rule.categories]
+        return (
+            [each for each in table.columns if is_within(each.category, every)]
+            if table.described and not table.excluded
+            else []
+        )
+
+    def selected(self, table: Table) -> dict[str, Selected]:
+        """By name, what becomes of each targeted field of an own row."""
+        found = {}
+        for column in self.targets(table):
+            rule = next(each for each in self.company.rules if is_within(column.category, each.categories))
+            kept = None
+            if column.preserve:
+                kept = "kept by law"
+            elif (
+                column.name in self.structure.reference_columns[table.id] or column.name in table.key
+            ) and column.type in (*INTEGERS, "uuid"):
+                kept = "key_kept"
+            found[column.name] = Selected(column, None if kept else rule, kept)
+        return found
