@@ -74,6 +74,10 @@ class Harness(ABC):
         kind = connector_class(self.kind)
         return kind(kind.secrets_model.model_validate(self.secrets() | more))
 
+    def without_temp_tables(self) -> dict[str, Any] | None:
+        """Secrets of an account that may read and write but make no temp tables; None where everybody may."""
+        return None
+
 
 class SqliteHarness(Harness):
     kind = "sqlite"
@@ -137,6 +141,7 @@ class PostgresHarness(Harness):
 
         self.url = url
         self._roles: list[str] = []
+        self._ending: list[str] = []
         self._connection = psycopg.connect(url, autocommit=True)
         self.run("DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public")
 
@@ -156,6 +161,7 @@ class PostgresHarness(Harness):
         return self._connection.execute(query).fetchall()
 
     def close(self) -> None:
+        self.run(*self._ending)
         for role in self._roles:
             self.run(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
         self._connection.close()
@@ -176,6 +182,16 @@ class PostgresHarness(Harness):
     def read_only_secrets(self) -> dict[str, Any]:
         role = self._role()
         self.run(f"GRANT USAGE ON SCHEMA public TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        return {"url": self.url, "username": role}
+
+    def without_temp_tables(self) -> dict[str, Any]:
+        role, name = self._role(), self.url.rsplit("/", 1)[1]
+        self._ending.append(f'GRANT TEMPORARY ON DATABASE "{name}" TO PUBLIC')
+        self.run(
+            f'REVOKE TEMPORARY ON DATABASE "{name}" FROM PUBLIC',
+            f"GRANT USAGE ON SCHEMA public TO {role}",
+            f"GRANT SELECT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        )
         return {"url": self.url, "username": role}
 
     @contextmanager
@@ -256,6 +272,9 @@ class MariadbHarness(Harness):
 
     def read_only_secrets(self) -> dict[str, Any]:
         return self.account("SELECT", "CREATE TEMPORARY TABLES")
+
+    def without_temp_tables(self) -> dict[str, Any]:
+        return self.account("SELECT", "UPDATE", "DELETE")
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:

@@ -16,12 +16,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from habeas.connectors.base import CheckResult
+from habeas.connectors.base import CheckResult, Statement
 from habeas.connectors.sql.connector import Purpose, SqlConnector
-from habeas.connectors.sql.mariadb import MariadbDialect, MysqlDialect
+from habeas.connectors.sql.mariadb import MariadbDialect, MariadbInlineDialect, MysqlDialect, MysqlInlineDialect
 from habeas.connectors.sql.session import Session
 from habeas.core.errors import SourceError, SourceTimeout
 from habeas.core.schema import StoreSchema, TableName
+from habeas.plan.model import Plan, Segment
 
 if TYPE_CHECKING:
     from habeas.connectors.sql.mariadb_session import MariadbSession
@@ -35,6 +36,10 @@ _DRIVERS = ("", "pymysql")
 
 Settings = dict[str, str | int | float]
 
+_NO_TEMP_TABLES = (
+    "temp tables can't be made, so what is found goes along with each statement, which is slower and bounded: "
+    "GRANT CREATE TEMPORARY TABLES on the database"
+)
 _EXACT: Settings = {
     "time_zone": "+00:00",
     # Nothing is cut or converted in silence; zero dates can be read and compared.
@@ -135,17 +140,17 @@ class MariadbConnector(SqlConnector):
     secrets_model: ClassVar[type[BaseModel]] = MariadbSecrets
     # Of literals: by any that folds letters, the server takes a range between two spellings for one of them.
     collation: ClassVar[str] = "utf8mb4_nopad_bin"
-    checks_by_table: ClassVar[bool] = True  # whether the catalog tells which table a CHECK belongs to
+    is_mysql: ClassVar[bool] = False
 
     def __init__(self, secrets: BaseModel) -> None:
         self._secrets = cast(MariadbSecrets, secrets)
         self._idle: list[MariadbSession] = []
         self._lock = Lock()
         self._closed = False
-        self._prepare(self._make_dialect())
+        self._prepare(*self._make_dialects())
 
-    def _make_dialect(self) -> MariadbDialect:
-        return MariadbDialect()
+    def _make_dialects(self) -> tuple[MariadbDialect, MariadbDialect]:
+        return MariadbDialect(), MariadbInlineDialect()
 
     @contextmanager
     def _session(self, purpose: Purpose, label: str) -> Iterator[Session]:
@@ -167,7 +172,7 @@ class MariadbConnector(SqlConnector):
     def _connect(self, purpose: Purpose, label: str) -> MariadbSession:
         from habeas.connectors.sql.mariadb_session import connect
 
-        session = connect(self._options(), self.label)
+        session = connect(self._options(), self.label, is_mysql=self.is_mysql)
         try:
             ((database, by_statement),) = session.fetch(
                 "SELECT DATABASE(), @@log_bin AND @@binlog_format = 'STATEMENT'"
@@ -214,14 +219,14 @@ class MariadbConnector(SqlConnector):
     def _fingerprints(self, session: Session, tables: Sequence[TableName]) -> Mapping[TableName, str]:
         from habeas.connectors.sql.mariadb_catalog import MARIADB, MYSQL, read_fingerprints
 
-        return read_fingerprints(session, tables, MARIADB if self.checks_by_table else MYSQL)
+        return read_fingerprints(session, tables, MYSQL if self.is_mysql else MARIADB)
 
     def introspect(self, schema: str | None = None) -> StoreSchema:
         """By the information schema, some ten statements for a whole database."""
         from habeas.connectors.sql.mariadb_catalog import MARIADB, MYSQL, read_schema
 
         with self._session("read", "habeas") as session:
-            return read_schema(session, schema, MARIADB if self.checks_by_table else MYSQL)
+            return read_schema(session, schema, MYSQL if self.is_mysql else MARIADB)
 
     def check(self) -> CheckResult:
         """With a connection, and a temp table that is made and dropped."""
@@ -232,10 +237,13 @@ class MariadbConnector(SqlConnector):
                 version, temp_tables = server_facts(session)
         except SourceError as error:
             return CheckResult(False, error.code, str(error))
-        if temp_tables:
-            return CheckResult(True, version=version)
-        message = "temp tables can't be made, which reading needs: GRANT CREATE TEMPORARY TABLES on the database"
-        return CheckResult(False, "denied", message, version, temp_tables=False)
+        self._temp_tables = temp_tables
+        return CheckResult(True, None, "" if temp_tables else _NO_TEMP_TABLES, version, temp_tables)
+
+    def _may_make_tables(self, session: Session) -> bool:
+        from habeas.connectors.sql.mariadb_catalog import server_facts
+
+        return server_facts(session)[1]
 
     def end_sessions(self, prefix: str, keep: str) -> None:
         """By KILL, for sessions of the same user that hold the lock of an older label; waits until they are gone.
@@ -276,10 +284,16 @@ class MysqlConnector(MariadbConnector):
     label = "MySQL"
     secrets_model = MysqlSecrets
     collation = "utf8mb4_0900_bin"
-    checks_by_table = False
+    is_mysql = True
 
-    def _make_dialect(self) -> MariadbDialect:
-        return MysqlDialect()
+    def _make_dialects(self) -> tuple[MariadbDialect, MariadbDialect]:
+        return MysqlDialect(), MysqlInlineDialect()
+
+    def statements(self, plan: Plan, segment: Segment) -> Sequence[Statement]:
+        """As its sessions run them."""
+        from habeas.connectors.sql.inline import once_each
+
+        return [each._replace(text=once_each(each.text)) for each in super().statements(plan, segment)]
 
     def _limits(self, seconds: float, *, writes: bool) -> Settings:
         # MySQL limits only statements that read; the client's own limit stops waiting for the others.

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from habeas.connectors.base import CheckResult
 from habeas.connectors.sql.connector import Purpose, SqlConnector
-from habeas.connectors.sql.postgres import PostgresDialect
+from habeas.connectors.sql.postgres import PostgresDialect, PostgresInlineDialect
 from habeas.connectors.sql.session import Session
 from habeas.core.errors import BadInput, SourceError, SourceTimeout
 from habeas.core.schema import StoreSchema, TableName
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 KEPT_SESSIONS = 4
 ENDING_SECONDS = 6.0  # within the 8 s of an executor's lease
 
+_NO_TEMP_TABLES = (
+    "temp tables can't be made, so what is found goes along with each statement, which is slower and bounded: "
+    "GRANT TEMPORARY ON the database, unless the server only reads"
+)
 _EXACT_OUTPUT = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
@@ -113,7 +117,7 @@ class PostgresConnector(SqlConnector):
         self._idle: list[PostgresSession] = []
         self._lock = Lock()
         self._closed = False
-        self._prepare(PostgresDialect())
+        self._prepare(PostgresDialect(), PostgresInlineDialect())
 
     @contextmanager
     def _session(self, purpose: Purpose, label: str) -> Iterator[Session]:
@@ -200,9 +204,14 @@ class PostgresConnector(SqlConnector):
                 facts = server_facts(session)
         except SourceError as error:
             return CheckResult(False, error.code, str(error))
-        message = "" if facts["temp_tables"] else "temp tables can't be made, which reading needs"
-        code = None if facts["temp_tables"] else "denied"
-        return CheckResult(code is None, code, message, facts["version"], facts["temp_tables"])
+        self._temp_tables = facts["temp_tables"]
+        message = "" if facts["temp_tables"] else _NO_TEMP_TABLES
+        return CheckResult(True, None, message, facts["version"], facts["temp_tables"])
+
+    def _may_make_tables(self, session: Session) -> bool:
+        from habeas.connectors.sql.postgres_catalog import server_facts
+
+        return bool(server_facts(session)["temp_tables"])
 
     def end_sessions(self, prefix: str, keep: str) -> None:
         """By pg_terminate_backend, for sessions of the same user; waits until they are gone.

@@ -16,11 +16,12 @@ from typing import Literal
 from habeas.connectors.base import Connector, Fence, Reader, Statement, Writer
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.explain import segment_statements
+from habeas.connectors.sql.inline import InlineSession
 from habeas.connectors.sql.reader import SqlReader
 from habeas.connectors.sql.session import Session
 from habeas.connectors.sql.statements import SegmentStatements
 from habeas.connectors.sql.writer import SqlWriter
-from habeas.core.errors import SchemaChanged
+from habeas.core.errors import SchemaChanged, SourceDenied
 from habeas.core.schema import TableName
 from habeas.plan.model import Plan, Segment
 
@@ -34,9 +35,12 @@ class SqlConnector(Connector):
 
     dialect: Dialect
 
-    def _prepare(self, dialect: Dialect) -> None:
+    def _prepare(self, dialect: Dialect, inline: Dialect | None = None) -> None:
+        """`inline`: for accounts that may make no temp tables."""
         self.dialect = dialect
-        self._compiled: OrderedDict[tuple[str, Segment], SegmentStatements] = OrderedDict()
+        self._inline = inline
+        self._temp_tables: bool | None = None  # unknown before the first use
+        self._compiled: OrderedDict[tuple[str, Segment, Dialect], SegmentStatements] = OrderedDict()
         self._compiled_lock = Lock()
 
     @abstractmethod
@@ -55,9 +59,8 @@ class SqlConnector(Connector):
     @contextmanager
     def reader(self, plan: Plan, segment: Segment, label: str) -> Iterator[Reader]:
         """Temp tables are made before the snapshot, the schema is checked inside it."""
-        statements = self._statements(plan, segment)
-        with self._session("read", label) as session:
-            session.prepare(statements, statements.setup())
+        with self._session("read", label) as opened:
+            session, statements = self._with_tables(opened, plan, segment)
             session.begin_snapshot()
             try:
                 self._check_schema(session, plan, segment)
@@ -69,19 +72,52 @@ class SqlConnector(Connector):
     def writer(self, label: str, fence: Fence) -> Iterator[Writer]:
         """Each chunk is a transaction of its own."""
         with self._session("write", label) as session:
-            yield SqlWriter(session, self.dialect, fence)
+            if self._temp_tables is None:
+                self._temp_tables = self._may_make_tables(session)
+            dialect = self._dialect()
+            yield SqlWriter(session if dialect is self.dialect else InlineSession(session), dialect, fence)
+
+    def _with_tables(self, session: Session, plan: Plan, segment: Segment) -> tuple[Session, SegmentStatements]:
+        """The session with the segment's tables, whether the server holds them or we do."""
+        statements = self._statements(plan, segment)
+        if self._dialect() is self.dialect:
+            try:
+                session.prepare(statements, statements.setup())
+            except SourceDenied:
+                session.rollback()
+                if self._inline is None or self._may_make_tables(session):
+                    raise
+                self._temp_tables = False
+            else:
+                self._temp_tables = True
+                return session, statements
+        statements = self._statements(plan, segment, self._dialect())
+        session = InlineSession(session)
+        session.prepare(statements, statements.setup())
+        return session, statements
+
+    def _dialect(self) -> Dialect:
+        if self._inline is None or self._temp_tables is not False:
+            return self.dialect
+        self._inline.default_schema = self.dialect.default_schema
+        return self._inline
+
+    def _may_make_tables(self, session: Session) -> bool:
+        """Whether the account may make temp tables, asked of the server."""
+        return True
 
     def statements(self, plan: Plan, segment: Segment) -> Sequence[Statement]:
         """As the segment's readers and writers will run them."""
         return segment_statements(self._statements(plan, segment))
 
-    def _statements(self, plan: Plan, segment: Segment) -> SegmentStatements:
-        key = (plan.digest(), segment)
+    def _statements(self, plan: Plan, segment: Segment, dialect: Dialect | None = None) -> SegmentStatements:
+        dialect = dialect or self.dialect
+        key = (plan.digest(), segment, dialect)
         with self._compiled_lock:
             if key in self._compiled:
                 self._compiled.move_to_end(key)
                 return self._compiled[key]
-        compiled = SegmentStatements(self.dialect, plan, segment)
+        compiled = SegmentStatements(dialect, plan, segment)
         with self._compiled_lock:
             self._compiled[key] = compiled
             while len(self._compiled) > KEPT_STATEMENTS:

@@ -23,6 +23,7 @@ from habeas.connectors.sql.dialect import (
     Parameters,
     padded_keys,
 )
+from habeas.connectors.sql.inline import InlineDialect
 from habeas.connectors.sql.mariadb_types import (
     KEY_BYTES,
     LANDED_TYPES,
@@ -47,6 +48,7 @@ ROWS = "%(rows)s"
 
 CREATE_TEMP = "CREATE TEMPORARY TABLE "
 
+_CAST_TYPES = {"BIGINT": "SIGNED", "BIGINT UNSIGNED": "UNSIGNED", "LONGBLOB": "BINARY"}
 _SEPARATORS = " -().+/"
 _LEVELS = ", ".join(f"'${'[*]' * level}'" for level in range(5))  # lists in lists: so many levels of them at each name
 # Texts that are a value of a type in its one exact form; others of that type are no match. `$` takes a line's end too.
@@ -444,6 +446,33 @@ class MysqlDialect(MariadbDialect):
 
     row_constructor = "ROW"
     exact_collation = "utf8mb4_0900_bin"
+
+
+class MariadbInlineDialect(InlineDialect, MariadbDialect):
+    """MariaDB where no temp tables can be made."""
+
+    def empty_text(self) -> str:
+        """In the character set of the session."""
+        return "CONVERT('' USING utf8mb4)"
+
+    def empty_bytes(self) -> str:
+        """A cast: a bare literal of bytes would be taken for text beside text."""
+        return "CAST('' AS BINARY)"
+
+    def landed_empty(self, column: Column, as_text: bool) -> str:
+        """As landed values have it in a temp table."""
+        if as_text:
+            return self.empty_text()
+        if column.inside is None and column.type.family in (TypeFamily.TEXT, TypeFamily.UUID):
+            return f"t.{self.quote(column.name)}"
+        if column.type.family in (TypeFamily.TEXT, TypeFamily.UUID):
+            return f"{self.empty_text()} COLLATE {self.exact_collation}"
+        kind = landed_type(column.type)
+        return f"CAST(0 AS {_CAST_TYPES.get(kind, kind)})"
+
+
+class MysqlInlineDialect(MariadbInlineDialect, MysqlDialect):
+    """MySQL where no temp tables can be made."""
 
 
 def _numbered(names: Sequence[str], prefix: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ import pymysql
 from pymysql.constants import CLIENT
 
 from habeas.connectors.sql import mariadb_cursor
+from habeas.connectors.sql.inline import Definition, once_each
 from habeas.connectors.sql.mariadb import CREATE_TEMP, ROWS, Rows
 from habeas.connectors.sql.session import BATCH, Row, Session
 from habeas.core.errors import (
@@ -56,7 +58,7 @@ _BY_NUMBER: Mapping[int, tuple[type[SourceError], str]] = {
 }
 
 
-def connect(options: Mapping[str, Any], label: str) -> MariadbSession:
+def connect(options: Mapping[str, Any], label: str, *, is_mysql: bool = False) -> MariadbSession:
     """A new session. `label` is the kind's, for error messages. Raises our errors."""
     with our_errors(label):
         connection = pymysql.connect(
@@ -65,7 +67,7 @@ def connect(options: Mapping[str, Any], label: str) -> MariadbSession:
             charset="utf8mb4",
             client_flag=CLIENT.FOUND_ROWS,  # an UPDATE tells the rows it found, not those that differed
         )
-    return MariadbSession(connection, label)
+    return MariadbSession(connection, label, is_mysql=is_mysql)
 
 
 def our_error(error: pymysql.MySQLError, label: str) -> SourceError:
@@ -91,8 +93,9 @@ def our_errors(label: str) -> Iterator[None]:
 class MariadbSession(Session):
     """A connection in autocommit, whose transactions are begun and ended by statements."""
 
-    def __init__(self, connection: Any, label: str) -> None:
+    def __init__(self, connection: Any, label: str, *, is_mysql: bool = False) -> None:
         self._connection = connection
+        self._is_mysql = is_mysql
         self._label = label
         self._prepared: object = None
         self._temps: list[str] = []
@@ -107,7 +110,24 @@ class MariadbSession(Session):
         # A bare literal of bytes would be taken for text beside text.
         return f"CAST({escaped} AS BINARY)" if isinstance(value, bytes) else str(escaped)
 
+    def literal(self, value: Any) -> str:
+        """The driver's, with the type that it has as a column's value."""
+        kind = "TIMESTAMP" if isinstance(value, datetime) else "DATE" if isinstance(value, date) else ""
+        return f"{kind}{self._literal(value)}"
+
+    def inlined(self, table: Definition, rows: Sequence[Row]) -> tuple[str, Mapping[str, Any]]:
+        """Literals take the columns' types where they are united with them."""
+        if not rows:
+            return table.select, {}
+        row = "ROW" if self._is_mysql else ""
+        listed = ",".join(
+            f"{row}({','.join('NULL' if value is None else str(value) for value in values)})" for values in rows
+        )
+        return f"{table.select} UNION ALL VALUES {listed.replace('%', '%%')}", {}
+
     def _bound(self, statement: str, parameters: Mapping[str, Any] | None) -> str:
+        if self._is_mysql:
+            statement = once_each(statement)
         return statement % {name: self._literal(value) for name, value in (parameters or {}).items()}
 
     def change(self, statement: str, parameters: Mapping[str, Any] | None = None) -> int:

@@ -19,6 +19,7 @@ from habeas.connectors.sql.dialect import (
     Parameters,
     padded_keys,
 )
+from habeas.connectors.sql.inline import InlineDialect
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
@@ -303,6 +304,22 @@ class PostgresDialect(Dialect):
         if text is None or column.type.family is not TypeFamily.ARRAY:
             return text
         return _texts(decode_json(text))
+
+
+class PostgresInlineDialect(InlineDialect, PostgresDialect):
+    """PostgreSQL where no temp tables can be made, such as a server that only reads."""
+
+    def empty_text(self) -> str:
+        """Cast, since the type of a bare literal is unknown."""
+        return "''::text"
+
+    def empty_bytes(self) -> str:
+        """Likewise."""
+        return "''::bytea"
+
+    def landed_empty(self, column: Column, as_text: bool) -> str:
+        """In the widest type of each family."""
+        return f"NULL::{'text' if as_text else _COMMON_TYPES[column.type.family]}"
 
 
 def _texts(value: object) -> object:

@@ -12,11 +12,13 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import Buffer
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import DateLoader, TimestampLoader, TimestamptzLoader
 from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 
+from habeas.connectors.sql.inline import Definition
 from habeas.connectors.sql.session import BATCH, Row, Session
 from habeas.core.errors import (
     SchemaChanged,
@@ -29,6 +31,10 @@ from habeas.core.errors import (
 from habeas.core.values import decode_json
 
 LABEL = "PostgreSQL"
+_TYPE_NAMES = (
+    "SELECT format_type(u.kind, u.modifier) FROM unnest(%(oids)s::oid[], %(mods)s::int4[]) "
+    "WITH ORDINALITY AS u(kind, modifier, n) ORDER BY u.n"
+)
 _FILLED_AT_MOST = 20_000  # rows, over all uses of the same temp tables
 _MAX_NAME = 63  # of application_name, in bytes
 
@@ -145,6 +151,7 @@ class PostgresSession(Session):
         self._cursors = 0
         self._prepared: object = None
         self._filled = 0
+        self._types: dict[Definition, Sequence[str]] = {}
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Set session parameters, all in one statement."""
@@ -183,6 +190,32 @@ class PostgresSession(Session):
             for row in rows:
                 copy.write_row(row)
         self._filled += max(cursor.rowcount, 0)
+
+    def literal(self, value: Any) -> str:
+        """As the server writes such a value's text."""
+        return bytes(Transformer(self.connection).get_dumper(value, PyFormat.TEXT).dump(value) or b"").decode()
+
+    def inlined(self, table: Definition, rows: Sequence[Row]) -> tuple[str, Mapping[str, Any]]:
+        """By an array of texts for each column, cast to the column's type."""
+        names = [f"{table.name}_{index}" for index in range(len(table.columns))]
+        arrays = [[None if value is None else str(value) for value in column] for column in zip(*rows, strict=True)]
+        parameters = dict(zip(names, arrays or [[] for _ in names], strict=True))
+        chosen = ", ".join(
+            f"CAST(u.c{index} AS {kind}) AS {column}"
+            for index, (column, kind) in enumerate(zip(table.columns, self._types_of(table), strict=True))
+        )
+        given = ", ".join(f"%({name})s::text[]" for name in names)
+        listed = ", ".join(f"c{index}" for index in range(len(names)))
+        return f"SELECT {chosen} FROM unnest({given}) AS u({listed})", parameters
+
+    def _types_of(self, table: Definition) -> Sequence[str]:
+        if table not in self._types:
+            with our_errors(), self.connection.cursor() as cursor:
+                found = cursor.execute(table.select, {}).description or []
+                asked = {"oids": [each.type_code for each in found], "mods": [each._fmod for each in found]}
+                named = cursor.execute(_TYPE_NAMES, asked).fetchall()
+            self._types[table] = [name for (name,) in named]
+        return self._types[table]
 
     def prepare(self, key: object, statements: Sequence[str]) -> None:
         """Making them costs more than a small request's reading. A snapshot's rollback leaves them empty, so they
