@@ -16,6 +16,7 @@ from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
 
 CLIENT = Actor("client-1", frozenset({"privacy-request:create"}))
+MAIL: dict[str, Any] = {"smtp_host": "127.0.0.1", "smtp_from": "privacy@example.org"}  # where no message is sent
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 

@@ -121,7 +121,7 @@ def test_one_draft_describes_one_schema() -> None:
         ("firstName", "user.name.first"),
         ("last_name", "user.name.last"),
         ("birth_date", "user.demographic.date_of_birth"),
-        ("password_hash", None),
+        ("password_hash", "user.authorization.password"),
         ("passwd", "user.authorization.password"),
         ("address_id", None),
         ("email_verified_at", None),

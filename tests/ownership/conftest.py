@@ -1,12 +1,16 @@
-"""One installation that answers requests in this process, for all tests of a module."""
+"""One installation that answers requests in this process, for all tests of a module, and a store for each test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from constraintbook import Store
 from flowbook import Flow, flowing
+
+SERVERS = {"postgres": "postgres_url_of_session", "mariadb": "mariadb_url"}
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +21,12 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
             "delete_user", ["user"], {"strategy": "string_rewrite", "configuration": {"rewrite_value": "X"}}
         )
         yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def store(request: pytest.FixtureRequest, flow: Flow, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of each kind."""
+    server = request.getfixturevalue(SERVERS[request.param]) if request.param in SERVERS else ""
+    made = Store(request.param, flow.installation, tmp_path, server)
+    yield made
+    made.close()

@@ -17,6 +17,7 @@ from habeas.core.identity import Assurance, Identity
 from habeas.execute.context import CohortContext, Member
 from habeas.requests.clients import PUBLIC
 from habeas.requests.service import submit
+from requestbook import MAIL
 
 DDL = [
     "CREATE TABLE contact (id integer PRIMARY KEY, email varchar(60), phone varchar(60), uk_phone varchar(60),"
@@ -246,7 +247,7 @@ def test_only_verified_and_vouched_values_seed_a_traversal() -> None:
 
 
 def test_what_the_public_claims_waits_for_verification(tmp_path: Path) -> None:
-    with opened(tmp_path / "data", subject_identity_verification_required=True) as public:
+    with opened(tmp_path / "data", subject_identity_verification_required=True, **MAIL) as public:
         public.api.access_policy("download_user", ["user"])
         item = {"policy_key": "download_user", "identity": {"email": "ada@example.com"}}
         (taken,) = submit(public.installation, [item], actor=PUBLIC).succeeded

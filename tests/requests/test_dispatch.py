@@ -24,7 +24,7 @@ from habeas.requests.service import RequestFilter, approve, find, pause_all, rea
 from habeas.store import cohorts
 from habeas.store import requests as store
 from habeas.store.tables import cohort, privacy_request
-from requestbook import CLIENT, item, statements_of, wait_until
+from requestbook import CLIENT, MAIL, item, statements_of, wait_until
 
 SHORT = 10.0
 
@@ -198,7 +198,7 @@ def test_nothing_starts_while_paused(work: Work) -> None:
 def test_approval_and_identity_are_asked_again_at_the_start(opened: Callable[..., Installation]) -> None:
     before = opened()
     (unapproved, approved) = take(before, 2)
-    strict = opened(require_manual_request_approval=True, subject_identity_verification_required=True)
+    strict = opened(require_manual_request_approval=True, subject_identity_verification_required=True, **MAIL)
     (claimed,) = (each["id"] for each in submit(strict, [item()], actor=PUBLIC).succeeded)
     approve(strict, [approved], actor=CLIENT)
     with strict.database.begin() as connection:  # as if something had queued it without a verification

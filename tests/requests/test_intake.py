@@ -19,7 +19,7 @@ from habeas.requests.sealing import open_alternatives, open_package_key, open_se
 from habeas.requests.service import RequestFilter, find, submit
 from habeas.store import requests as store
 from habeas.store.tables import privacy_request, provided_identity, rule
-from requestbook import CLIENT, START, item, statements_of
+from requestbook import CLIENT, MAIL, START, item, statements_of
 
 
 def stored(installation: Installation, request_id: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_what_only_habeas_says_is_ignored_with_a_warning(installation: Installat
 
 def test_beginning_depends_on_who_asks_and_on_settings(opened: Callable[..., Installation]) -> None:
     def beginning(actor: Any = CLIENT, **settings: bool) -> tuple[str, str]:
-        (answer,) = submit(opened(**settings), [item()], actor=actor).succeeded
+        (answer,) = submit(opened(**MAIL, **settings), [item()], actor=actor).succeeded
         return answer["status"], answer["stage"]
 
     approval, verification = "require_manual_request_approval", "subject_identity_verification_required"
@@ -137,7 +137,7 @@ def test_beginning_depends_on_who_asks_and_on_settings(opened: Callable[..., Ins
 
 
 def test_public_identities_are_claims(opened: Callable[..., Installation]) -> None:
-    installation = opened(subject_identity_verification_required=True)
+    installation = opened(**MAIL, subject_identity_verification_required=True)
     (answer,) = submit(installation, [item()], actor=PUBLIC).succeeded
     row = stored(installation, answer["id"])
     ((identity,),) = open_alternatives(installation.vault, row["id"], row["sealed_identities"])

@@ -7,7 +7,8 @@ the tests list those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -21,8 +22,8 @@ from starlette.responses import Response
 
 from habeas.api.body import parse_json
 from habeas.api.limits import CallLimit
-from habeas.core.errors import BadInput, NotOffered, Unauthorised
-from habeas.requests.clients import SCOPES, Actor, resolve_token
+from habeas.core.errors import BadInput, Unauthorised
+from habeas.requests.clients import PUBLIC, SCOPES, Actor, resolve_token
 from habeas.requests.installation import Installation
 
 MAX_BODY = 8 * 1024 * 1024
@@ -65,10 +66,18 @@ def needs(scope: str) -> Any:
 
 
 def needs_unless_verifying(scope: str) -> Any:
-    """The calling actor. Where identities are to be verified first, a call without a token is told (NotOffered) that
-    codes aren't sent yet, rather than taking in what nobody could ever verify.
+    """The calling actor; `PUBLIC` where identities are to be verified first and the call has no token. Such calls are
+    counted by address.
     """
     return Security(_caller_or_public, scopes=[scope])
+
+
+async def _anybody(request: Request) -> None:
+    """Marks a route that anybody may call, counted by address before its body is read."""
+
+
+Anybody = Depends(_anybody)
+"""Declares an open route whose calls are counted by address: at most so many a minute, then 429."""
 
 
 class StrictRequest(Request):
@@ -105,8 +114,11 @@ class GuardedRoute(APIRoute):
         handler = super().get_route_handler()
         scope, public = declared_access(self.dependant)
         takes_json = self.body_field is not None
+        counted = any(each.call is _anybody for each in _all(self.dependant))
 
         async def guarded(request: Request) -> Response:
+            if counted:
+                _count_public(request)
             if scope is not None:
                 request.state.actor = await _authorise(request, scope, public)
             strict = StrictRequest(request.scope, request.receive)
@@ -153,19 +165,20 @@ async def _authorise(request: Request, scope: str, public: bool) -> Actor:
     token = bearer_token(request)
     if token is None:
         if public and installation.settings.subject_identity_verification_required:
-            limit: CallLimit = request.app.state.public_limit
-            limit.check((address(request),))
-            limit.count((address(request),))
-            raise NotOffered(
-                "identities can't be verified yet: no codes are sent, so nothing is taken in without a token",
-                fix="send Authorization: Bearer, and vouch for the identity",
-            )
+            _count_public(request)
+            return PUBLIC
         raise Unauthorised(
             "Not authenticated", fix="send Authorization: Bearer with a token from POST /api/v1/oauth/token"
         )
     actor = await run_in_threadpool(resolve_token, installation, token)
     actor.require(scope)
     return actor
+
+
+def _count_public(request: Request) -> None:
+    limit: CallLimit = request.app.state.public_limit
+    limit.check((address(request),))
+    limit.count((address(request),))
 
 
 def _check_media_type(request: Request) -> None:
@@ -182,8 +195,40 @@ def bearer_token(request: Request) -> str | None:
 
 
 def address(request: Request) -> str:
-    """The caller's address, as the server sees it after its trusted proxies."""
-    return request.client.host if request.client else "unknown"
+    """The caller's address: the peer's, or, where that is a proxy of HABEAS_TRUSTED_PROXIES, the last address of
+    `X-Forwarded-For` that isn't one. What stands further left could have been written by anybody. Of IPv6 the network
+    (/64), which is what one caller has.
+    """
+    networks = [ip_network(each) for each in _installation(request).settings.trusted_proxies]
+    peer = request.client.host if request.client else "unknown"
+    hops = [part.strip() for part in ",".join(request.headers.getlist("x-forwarded-for")).split(",") if part.strip()]
+    found = peer
+    while hops and _is_within(found, networks):
+        if _address(hops[-1]) is None:
+            break
+        found = hops.pop()
+    return _counted_as(found)
+
+
+def _is_within(text: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    found = _address(text)
+    return found is not None and any(found.version == each.version and found in each for each in networks)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
+
+
+def _counted_as(text: str) -> str:
+    found = _address(text)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((int(found), 64), strict=False).network_address)
+    return text if found is None else str(found)
 
 
 def _too_large() -> HTTPException:

@@ -30,6 +30,7 @@ from habeas.api.routes import (
     privacy_requests,
     receipts,
     storage,
+    verification,
 )
 from habeas.requests.installation import Installation
 
@@ -42,6 +43,7 @@ DESCRIPTION = (
 FAILURES_PER_ACCOUNT = (10, 60.0)
 FAILURES_PER_ADDRESS = (100, 60.0)
 PUBLIC_CALLS_PER_ADDRESS = (20, 60.0)
+WRONG_CODES_PER_ADDRESS = (20, 600.0)
 
 
 class Problem(BaseModel):
@@ -84,6 +86,7 @@ def build_app(installation: Installation) -> FastAPI:
     app.state.failure_limit = CallLimit(*FAILURES_PER_ACCOUNT)
     app.state.address_limit = CallLimit(*FAILURES_PER_ADDRESS)
     app.state.public_limit = CallLimit(*PUBLIC_CALLS_PER_ADDRESS)
+    app.state.code_limit = CallLimit(*WRONG_CODES_PER_ADDRESS)
     api = APIRouter(prefix=API, responses=_problems())
     for each in (
         plans,
@@ -97,6 +100,7 @@ def build_app(installation: Installation) -> FastAPI:
         receipts,
         operation,
         oauth,
+        verification,
     ):
         api.include_router(each.router)
     app.include_router(api)

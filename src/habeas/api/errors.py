@@ -20,6 +20,7 @@ from starlette.responses import Response
 from habeas.core.errors import HabeasError, Unauthorised
 from habeas.core.log import get_logger
 from habeas.dataset.problem import DatasetProblems
+from habeas.requests.codes import TooSoon
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -57,7 +58,7 @@ def answer_error(error: HabeasError) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthorised):
         headers["WWW-Authenticate"] = 'Bearer realm="habeas"'
-    if isinstance(error, TooManyCalls):
+    if isinstance(error, TooManyCalls | TooSoon):
         headers["Retry-After"] = str(error.after)
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"

@@ -30,7 +30,7 @@ KEYS = {"connections": "key", "storage": "key", "datasets": "fides_key", "polici
 FIELDS = {
     "connections": {"key", "name", "connection_type", "access", "disabled", "description", "secrets", "datasets"},
     "storage": {"key", "name", "type", "format", "details", "secrets"},
-    "policies": {"key", "name", "drp_action", "execution_timeframe", "partial_identities", "rules"},
+    "policies": {"key", "name", "drp_action", "execution_timeframe", "partial_identities", "verify", "rules"},
 }
 RULE_FIELDS = {"key", "name", "action_type", "storage_destination_key", "masking_strategy", "targets"}
 

@@ -156,11 +156,6 @@ def _begin(place: Place) -> Settings:
     configure_logging(settings.log_level)
     for warning in unknown_variables(os.environ):
         get_logger("habeas.settings").warning(warning)
-    if settings.subject_identity_verification_required:
-        get_logger("habeas.settings").warning(
-            "HABEAS_SUBJECT_IDENTITY_VERIFICATION_REQUIRED is on, but codes are not sent yet:"
-            " calls without a token are refused (501)"
-        )
     return settings
 
 

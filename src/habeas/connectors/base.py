@@ -17,6 +17,7 @@ import msgspec
 from pydantic import BaseModel
 
 from habeas.core.errors import SourceError
+from habeas.core.identity import is_telling
 from habeas.core.nested import Entries
 from habeas.core.schema import StoreSchema, TableName
 from habeas.plan.model import Link, Plan, Segment, Standing, Step
@@ -66,6 +67,11 @@ class SeedValue(NamedTuple):
     kind: str
     given: str
     canonical: str
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it counts in fields that aren't said to hold its kind."""
+        return is_telling(self.kind, self.canonical)
 
 
 class Landing(NamedTuple):
@@ -143,6 +149,12 @@ class Reader(ABC):
     @abstractmethod
     def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
         """Find rows by identity; they become OWN. Matching follows each seed's `match` and `region`."""
+
+    def claim(self, step: Step, values: Iterable[SeedValue]) -> None:
+        """Among rows that were found and are declared shared, find those that hold a value of the subject's, for a
+        step with `own_of`; each becomes OWN there for the member whose value it is.
+        """
+        raise NotImplementedError("this system knows no fields of one's own")
 
     @abstractmethod
     def land(self, link: Link, landings: Iterable[Landing]) -> None:

@@ -68,6 +68,15 @@ def canonical_email(value: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", value).strip().casefold())
 
 
+def is_telling(kind: str, form: str) -> bool:
+    """Whether a canonical form can't be mistaken for something else in a field that isn't said to hold its kind: an
+    address, an E.164 number, a text that isn't a bare number.
+    """
+    if kind == "phone_number":
+        return form.startswith("+")
+    return kind == "email" or not form.strip().isdigit()
+
+
 @lru_cache(maxsize=8192)
 def canonical_phone(value: str, region: str) -> str:
     """`+E164` or `+E164;ext=N` (RFC 3966) where possible in the region, else `opaque:` and the trimmed text."""

@@ -106,6 +106,53 @@ def cover_parts(value: object, parts: Mapping[Path, Cover], entries: Entries, pl
     return value
 
 
+def cover_own(
+    value: object, parts: Mapping[Path, Cover], entries: Entries, is_own: Callable[[Path, object], bool]
+) -> object:
+    """The document with what is one person's own covered, at the parts' paths: all in the wanted elements of entries'
+    arrays, and elsewhere the values of which `is_own` (the part's path, the value) says so. Everything else stays.
+
+    An entry that wants every element tells nothing about whose they are.
+    """
+    told = {path: wanted for path, wanted in entries.items() if wanted is not None}
+
+    def guarded(path: Path, cover: Cover) -> Cover:
+        return lambda value, place: cover(value, place) if is_own(path, value) else value
+
+    kept = {path: guarded(path, cover) for path, cover in parts.items()}
+    return _cover_own(value, parts, kept, told, ())
+
+
+def _cover_own(
+    value: object, parts: Mapping[Path, Cover], kept: Mapping[Path, Cover], entries: Entries, place: Place
+) -> object:
+    if isinstance(value, list | tuple):
+        return [
+            cover_parts(element, parts, {}, (*place, index))
+            if entries and is_wanted(element, entries)
+            else _cover_own(element, parts, kept, entries, (*place, index))
+            for index, element in enumerate(value)
+        ]
+    whole = kept.get(())
+    if whole is not None and not isinstance(value, Mapping):
+        return None if value is None else whole(value, place)
+    if isinstance(value, Mapping):
+        return {
+            name: _cover_own(below, _below(parts, name), inner, below_name(entries, name), (*place, name))
+            if (inner := _below(kept, name))
+            else below
+            for name, below in value.items()
+        }
+    return value
+
+
+def _below(parts: Mapping[Path, Cover], name: str) -> dict[Path, Cover]:
+    """What lies below a name, as seen from there; of what is taken whole, all that is in it."""
+    return {path[1:]: part for path, part in parts.items() if path[:1] == (name,)} | (
+        {(): parts[()]} if () in parts else {}
+    )
+
+
 def _cover(value: object, cover: Cover, entries: Entries, place: Place) -> object:
     if value is None:
         return None

@@ -58,6 +58,18 @@ class Settings(BaseSettings):
     cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     require_manual_request_approval: bool = False
     subject_identity_verification_required: bool = False
+    identity_verification_code_ttl_seconds: int = Field(default=600, ge=60, le=24 * 3600)
+    send_request_receipt_notification: bool = False
+    send_request_review_notification: bool = False
+    send_request_completion_notification: bool = False
+    message_language: Literal["en", "de"] = "en"
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str | None = None
+    smtp_password: str | None = Field(default=None, repr=False)
+    smtp_from: str | None = None
+    smtp_starttls: bool = True
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("data_dir")
@@ -93,7 +105,7 @@ class Settings(BaseSettings):
             raise ValueError("give absolute directories, separated by commas, and never the root of all")
         return found
 
-    @field_validator("egress_allow", mode="before")
+    @field_validator("egress_allow", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else value

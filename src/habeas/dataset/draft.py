@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from habeas.core.schema import ColumnSchema, ForeignKey, StoreSchema, TableSchema, TypeFamily
 from habeas.dataset.evidence import category_of, identity_of
+from habeas.dataset.guess import Guess, Guesses, guess_references, holds_people
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _RESERVED = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
@@ -35,9 +36,10 @@ def draft_dataset(key: str, schema: StoreSchema, *, namespace: str | None = None
     if not described:
         return "\n".join([*lines, "    collections: []", ""])
     lines.append("    collections:")
+    known = [table for table in tables if table.table.name in described]
     for table in tables:
         if table.table.name in described:
-            lines += _collection(key, table, described, namespace)
+            lines += _collection(key, table, described, namespace, guess_references(table, known))
         else:
             reason = "a view: describe it only if its rows are stored nowhere else" if table.is_view else "its name"
             lines.append(f"      # left out: {_quoted(table.table.name)} ({reason})")
@@ -46,8 +48,8 @@ def draft_dataset(key: str, schema: StoreSchema, *, namespace: str | None = None
 
 def _head(key: str, connection: str | None, namespace: str | None) -> Iterator[str]:
     yield f"# Drafted from the schema{f' of connection {_quoted(connection)}' if connection else ''}."
-    yield "# Keys, references, types and lengths are the store's. Identities and categories are guesses from names:"
-    yield "# confirm or correct each, and give the fields without one theirs."
+    yield "# Keys, types, lengths and references without a comment are the store's. What has a comment is guessed"
+    yield "# from a name: confirm or correct each, and give the fields without a category theirs."
     yield "dataset:"
     yield f"  - fides_key: {_scalar(key)}"
     if namespace is not None:
@@ -55,14 +57,18 @@ def _head(key: str, connection: str | None, namespace: str | None) -> Iterator[s
         yield f"      namespace: {{schema: {_scalar(namespace)}}}"
 
 
-def _collection(key: str, table: TableSchema, described: set[str], namespace: str | None) -> Iterator[str]:
+def _collection(
+    key: str, table: TableSchema, described: set[str], namespace: str | None, guesses: Guesses
+) -> Iterator[str]:
     yield f"      - name: {_scalar(table.table.name)}"
     if not table.primary_key:
         yield f"        # no primary key{_unique(table)}"
     columns = [column for column in table.columns if _addressable(column.name)]
+    people = holds_people(table)
+    if not people and any(identity_of(column.name, column.type.family, table.table.name) for column in columns):
+        yield "        fides_meta: {person: false}  # its rows seem to be about people, not people themselves"
     yield "        fields:" if columns else "        fields: []"
-    references = _references(key, table, described, namespace)
-    people = any(identity_of(column.name, column.type.family) for column in columns)
+    references = _references(key, table, described, namespace, guesses)
     for column in table.columns:
         if column in columns:
             yield from _field(table, column, references.get(column.name, ()), people=people)
@@ -93,7 +99,7 @@ def _category(
     table: TableSchema, column: ColumnSchema, references: Sequence[str], *, people: bool
 ) -> tuple[str, str] | None:
     """The proposed category and what speaks for it."""
-    evidence = category_of(column.name)
+    evidence = category_of(column.name, table.table.name)
     if evidence:
         return evidence.category, f"the name says: {', '.join(evidence.words)}"
     if people and column.name.casefold() == "name":
@@ -108,9 +114,9 @@ def _category(
 def _meta(table: TableSchema, column: ColumnSchema, references: Sequence[str]) -> Iterator[str]:
     if column.name in table.primary_key:
         yield "primary_key: true"
-    kind = identity_of(column.name, column.type.family)
+    kind = identity_of(column.name, column.type.family, table.table.name)
     if kind:
-        yield f"identity: {kind}  # makes this a collection of people, unless it says person: false"
+        yield f"identity: {kind}  # rows are looked up by it"
     data_type = _DATA_TYPES.get(column.type.family)
     # a type that our words don't name exactly stays the store's own: the YAML would override it
     if data_type:
@@ -119,21 +125,23 @@ def _meta(table: TableSchema, column: ColumnSchema, references: Sequence[str]) -
         yield f"# the store's type: {_quoted(column.type.native)}"
     if column.type.length and column.type.family is TypeFamily.TEXT:
         yield f"length: {column.type.length}"
+    if column.type.family is TypeFamily.JSON:
+        yield "# list what lies in it under `fields`, or give it a category to take it whole"
     if column.generated:
         yield "read_only: true  # computed by the store"
     yield from _reference_lines(references)
 
 
 def _reference_lines(references: Sequence[str]) -> Iterator[str]:
-    live = [line for line in references if not line.startswith("#")]
+    live = [line for line in references if not line.startswith("# ")]
     if live:
         yield "references:"
         yield from (f"  - {line}" for line in live)
-    yield from (line for line in references if line.startswith("#"))
+    yield from (line for line in references if line.startswith("# "))
 
 
 def _references(
-    key: str, table: TableSchema, described: set[str], namespace: str | None
+    key: str, table: TableSchema, described: set[str], namespace: str | None, guesses: Guesses
 ) -> Mapping[str, tuple[str, ...]]:
     """Per column, its references as flow mappings; those that can't be followed as they are, as comments."""
     found: dict[str, list[str]] = {}
@@ -143,7 +151,19 @@ def _references(
             path = f"{foreign.table.name}.{target}"
             line = f"{{dataset: {_scalar(key)}, field: {_scalar(path)}{tuple_key}}}"
             found.setdefault(column, []).append(_comment(table, foreign, line, described, namespace) or line)
+    for column, guess in guesses.references.items():
+        if _addressable(guess.column):
+            found.setdefault(column, []).append(_guessed(key, guess))
+    for column, question in guesses.questions.items():
+        found.setdefault(column, []).append(f"# a reference? {question}")
     return {column: tuple(dict.fromkeys(lines)) for column, lines in found.items()}
+
+
+def _guessed(key: str, guess: Guess) -> str:
+    """A reference that only its name speaks for, with what it says."""
+    path = _scalar(f"{guess.table}.{guess.column}")
+    context = ", ownership: context" if guess.handles else ""
+    return f"{{dataset: {_scalar(key)}, field: {path}{context}}}  # {guess.evidence}"
 
 
 def _comment(

@@ -19,6 +19,14 @@ _NOT_THE_VALUE = frozenset(
     )
 )  # fmt: skip
 
+# words that change nothing after all, by what they stand beside
+_FITS = {
+    "user.authorization.password": frozenset(("hash", "last")),
+    "user.device.ip_address": frozenset(("last",)),
+    "user.location.precise": frozenset(("last",)),
+}
+_MAIL_WORDS = frozenset(("email", "mail"))
+
 # in order: the first whose words all stand in the name. Words joined by | are alternatives.
 _RULES = (
     ("user.contact.email", "email|mail"),
@@ -40,7 +48,11 @@ _RULES = (
     ("user.name.last", "last|family name"),
     ("user.name.last", "lastname|surname"),
     ("user.name", "fullname"),
-    ("user.name", "full|contact|customer|person|display|ship name"),
+    ("user.name", "full|contact|customer|person|display|ship|shipping|bill|billing|recipient|holder name"),
+    ("user.name", "holder|cardholder"),
+    ("user.device.device_id", "device token|uuid|id|identifier"),
+    ("user.device", "user agent"),
+    ("user.device", "useragent"),
     ("user.authorization.password", "password|passwd|pwd"),
     ("user.authorization.credentials", "token|secret|apikey"),
     ("user.demographic.date_of_birth", "birth|birthday|birthdate|dob"),
@@ -53,6 +65,7 @@ _RULES = (
     ("user.government_id.drivers_license_number", "driver|drivers license|licence"),
     ("user.government_id.national_identification_number", "ssn|nin|bsn"),
     ("user.government_id.national_identification_number", "social|national security|insurance|id|identification"),
+    ("user.government_id", "vat|tax id|no|nr|number"),
     ("user.financial.credit_card", "ccn|pan|creditcard"),
     ("user.financial.credit_card", "card number|no"),
     ("user.financial.bank_account", "iban|bic"),
@@ -66,6 +79,8 @@ _RULES = (
     ("user.workplace", "company|employer"),
     ("user.content.self_image", "avatar|photo|portrait"),
     ("user.content", "comment|message|note|notes|feedback|bio"),
+    ("user.content", "review|answer|reply text|body"),
+    ("user.content", "body"),
 )
 
 
@@ -81,21 +96,25 @@ def words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(name))
 
 
-def category_of(name: str) -> Evidence | None:
-    """The category that a column's name speaks for, None if nothing does."""
+def category_of(name: str, table: str = "") -> Evidence | None:
+    """The category that a column's name speaks for, None if nothing does. An address in a table of mails is one of
+    e-mail.
+    """
     words = words_of(name)
+    mail = _first(list(_MAIL_WORDS), words_of(table))
+    if mail and words and words[-1] == "address" and not _NOT_THE_VALUE & set(words):
+        return Evidence("user.contact.email", (mail, "address"))
     for category, rule in _RULES:
         found = [_first(alternatives.split("|"), words) for alternatives in rule.split(" ")]
         if all(found):
-            return (
-                None if _NOT_THE_VALUE & set(words) - _allowed(rule) else Evidence(category, tuple(filter(None, found)))
-            )
+            beside = _NOT_THE_VALUE & set(words) - _allowed(rule) - _FITS.get(category, frozenset())
+            return None if beside else Evidence(category, tuple(filter(None, found)))
     return None
 
 
-def identity_of(name: str, family: TypeFamily) -> str | None:
+def identity_of(name: str, family: TypeFamily, table: str = "") -> str | None:
     """The kind of identity that a column seems to hold; text columns only."""
-    evidence = category_of(name)
+    evidence = category_of(name, table)
     if evidence is None or family is not TypeFamily.TEXT:
         return None
     return {"user.contact.email": "email", "user.contact.phone_number": "phone_number"}.get(evidence.category)

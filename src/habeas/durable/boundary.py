@@ -31,12 +31,15 @@ BOUNDARIES = (
 )
 """All of them, in the order in which a request with access and erasure comes by."""
 
+OF_MESSAGES = ("message.claimed", "message.sent")
+"""Those that a message comes by on its way out."""
+
 _name, _, _count = os.environ.get("HABEAS_CRASH_AT", "").partition(":")
 _left = int(_count or 1)
 
 
 def reach(boundary: str) -> None:
-    """Pass a boundary. `boundary` is one of BOUNDARIES; another name is a fault of the caller, found by a test."""
+    """Pass a boundary. `boundary` is one of those above; another name is a fault of the caller, found by a test."""
     global _left
     if boundary != _name:
         return

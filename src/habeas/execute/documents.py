@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 
 from habeas.connectors.base import FrozenChunk
 from habeas.core.errors import Refused
-from habeas.core.nested import Cover, NotADocument, Path, Place, cover_parts, open_document
+from habeas.core.nested import Cover, Entries, NotADocument, Path, Place, cover_own, cover_parts, open_document
 from habeas.core.values import encode_json
+from habeas.execute.own_values import OwnValues
 from habeas.masking.base import Masker, row_key
-from habeas.plan.model import Mask, Step
+from habeas.plan.model import Mask, Seed, Step
 
 MaskerOf = Callable[[Mask, int], Masker]
 
@@ -33,20 +34,50 @@ def mask_documents(
             continue
         if owner not in maskers:
             maskers[owner] = [masker_of(part, owner) for part in mask.parts]
-        try:
-            document = open_document(value, paths)
-        except NotADocument:
-            fix = "mend the rows, or target the whole column"
-            where = f"{step.address}:{mask.field}"
-            raise Refused("holds text that isn't JSON", cause="unmaskable", where=where, fix=fix) from None
+        document = _opened(step, mask, value, paths)
         entries = chunk.elements[row].get(mask.field, {}) if chunk.elements else {}
-        key = [column[row] for column in chunk.keys]
-        covers = {
-            _path(part): _cover(step, mask.field, part, masker, key)
-            for part, masker in zip(mask.parts, maskers[owner], strict=True)
-        }
+        covers = _covers(step, mask, maskers[owner], [column[row] for column in chunk.keys])
         masked.append(_written(value, document, cover_parts(document, covers, entries)))
     return masked
+
+
+def mask_own_parts(
+    step: Step, mask: Mask, chunk: FrozenChunk, values: Sequence[str | None], masker_of: MaskerOf, own: OwnValues
+) -> list[str | None]:
+    """As `mask_documents` for rows that are declared shared: only what is the owners' own, of each with her secrets."""
+    paths = {_path(part): None for part in mask.parts}
+    masked: list[str | None] = []
+    for row, (lowest, value) in enumerate(zip(chunk.owners, values, strict=True)):
+        document = None if value is None else _opened(step, mask, value, paths)
+        covered = document
+        entries = chunk.elements[row].get(mask.field, {}) if chunk.elements else {}
+        for owner in chunk.others.get(row) or (lowest,):
+            maskers = [masker_of(part, owner) for part in mask.parts]
+            covers = _covers(step, mask, maskers, [column[row] for column in chunk.keys])
+            covered = cover_own(covered, covers, entries, _is_own(step, mask, own, owner))
+        masked.append(None if value is None else _written(value, document, covered))
+    return masked
+
+
+def _is_own(step: Step, mask: Mask, own: OwnValues, owner: int) -> Callable[[Path, object], bool]:
+    seeds: dict[Path, list[Seed]] = {}
+    for seed in step.seeds:
+        seeds.setdefault(tuple(seed.column.split(".")[1:]), []).append(seed)
+    return lambda path, value: own.holds(owner, seeds.get(path, ()), value)
+
+
+def _opened(step: Step, mask: Mask, value: str, paths: Entries) -> object:
+    try:
+        return open_document(value, paths)
+    except NotADocument:
+        fix = "mend the rows, or target the whole column"
+        where = f"{step.address}:{mask.field}"
+        raise Refused("holds text that isn't JSON", cause="unmaskable", where=where, fix=fix) from None
+
+
+def _covers(step: Step, mask: Mask, maskers: Sequence[Masker], key: Sequence[object]) -> dict[Path, Cover]:
+    pairs = zip(mask.parts, maskers, strict=True)
+    return {_path(part): _cover(step, mask.field, part, masker, key) for part, masker in pairs}
 
 
 def _path(part: Mask) -> Path:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from habeas.connectors.base import FrozenChunk, Writer, at
+from habeas.connectors.base import FrozenChunk, Verified, Writer, at
 from habeas.core.errors import Incomplete, StillWritten
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.deletes import REFERENCED, as_masked, delete_group, grouped, settle_deletes, untie_rows
+from habeas.execute.drift import check_drift
 from habeas.execute.freeze import Freezer, Tally, VisitSteps, read_chunk
 from habeas.execute.traversal import Traversal
 from habeas.execute.trial import try_writes
@@ -81,8 +82,10 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
     if context.epoch > 1:  # an earlier attempt may have left statements running
         for connection in sorted({step.connection for step in (*first, *anchors)}):
             context.connector(connection).end_sessions(context.label_prefix, context.label)
+    check_drift(context)
     _write_steps(context, freezer, first)
     if first and anchors:
+        check_drift(context)  # all deletions are still to come
         _catch_new_rows(context, freezer, result, seeded=True, write=first)
     _write_steps(context, freezer, anchors)
 
@@ -137,14 +140,15 @@ def _know(context: CohortContext, freezer: Freezer, writer: Writer, step: Step) 
 
 def is_anchor(context: CohortContext, step: Step) -> bool:
     """Whether writing the step destroys fields by which rows are found: identity or reference fields."""
-    found_by = {base_of(seed.column) for seed in step.seeds} | {
-        base_of(column) for link in step.links for column in link.columns
+    finding = context.plan.steps[step.origin]
+    found_by = {base_of(seed.column) for seed in finding.seeds} | {
+        base_of(column) for link in finding.links for column in link.columns
     }
     leads_on = {
         base_of(column)
         for other in context.plan.steps
         for link in other.links
-        if link.source == step.index
+        if link.source == step.origin
         for column in link.source_columns
     }
     return step.delete or any(mask.field in found_by | leads_on for mask in step.masks)
@@ -164,6 +168,7 @@ def _traverse(context: CohortContext, visit: VisitSteps, *, seeded: bool, frozen
         context.connector,
         context.spool,
         seeds=context.seeds() if seeded else (),
+        own=context.seeds(),
         label=context.label,
         loads=frozen.loads if frozen else None,
     )
@@ -238,6 +243,9 @@ def _settle(
     """
     for number in range(ROUNDS):
         seen = writer.verify(as_masked(step) if chunk.held else step, chunk, context.digest_key)
+        if step.own_of is not None and not step.masks[0].parts:
+            # What it held of the subject is gone; what it holds now is found again if it is hers too.
+            seen = Verified(sorted(seen.vanished + seen.changed), seen.untouched, [])
         if not seen.untouched and not seen.changed:
             kept = writer.withheld(step, chunk, context.digest_key) if step.guards else ()
             return seen.vanished, kept, number > 0

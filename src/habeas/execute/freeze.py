@@ -18,8 +18,9 @@ from habeas.core.errors import Incomplete
 from habeas.core.schema import TypeFamily
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
-from habeas.execute.documents import mask_documents
+from habeas.execute.documents import mask_documents, mask_own_parts
 from habeas.execute.draws import make_distinct, may_meet
+from habeas.execute.own_values import OwnValues
 from habeas.execute.wire import pack_chunk, unpack_chunk
 from habeas.masking.base import Masker, row_key
 from habeas.masking.registry import strategy
@@ -110,6 +111,7 @@ class Freezer:
         self._prefix, self._own_prefix = f"frozen-{epoch}-", f"own-{epoch}-"
         self._withheld_prefix = f"withheld-{epoch}-"
         self._secrets = mask_secrets(context)
+        self._own_values = OwnValues(context.seeds())
         self._new: dict[str, int] = {}  # rows of frames written since they were last taken
         self._drawn: dict[str, set[str]] = {}  # by field, values drawn of so few that they may meet
 
@@ -189,7 +191,9 @@ class Freezer:
         number, rows, written = len(self.frames(step.index)) if new_only else 0, 0, []
         for chunk in reader.freeze(step, self.context.digest_key, self._secrets, new_only=new_only):
             chunk.number = number
-            self._compute(reader, step, chunk)
+            chunk = self._compute(reader, step, chunk)
+            if not len(chunk):
+                continue
             written.append(self._write(chunk))
             reach("freeze.frame")
             tally.add_frozen(chunk)
@@ -227,14 +231,21 @@ class Freezer:
         taken, self._new = frozenset(self._new), {}
         return taken
 
-    def _compute(self, reader: Reader, step: Step, chunk: FrozenChunk) -> None:
+    def _compute(self, reader: Reader, step: Step, chunk: FrozenChunk) -> FrozenChunk:
+        """The chunk with its masked values, without shared rows that hold nothing of the subject's after all."""
         current = chunk.current or {}
         for position, mask in enumerate(step.masks):
+            if mask.parts and step.own_of is not None:
+                values = current[position]
+                masked = mask_own_parts(step, mask, chunk, values, self._masker, self._own_values)
+                chunk.masked[position] = masked
+                return take_rows(chunk, [row for row in range(len(chunk)) if masked[row] != values[row]])
             if mask.parts:
                 chunk.masked[position] = mask_documents(step, mask, chunk, current[position], self._masker)
             elif mask.form == "computed":
                 chunk.masked[position] = self._mask_column(reader, step, mask, chunk, current[position])
         chunk.current = chunk.elements = None
+        return chunk
 
     def _mask_column(
         self, reader: Reader, step: Step, mask: Mask, chunk: FrozenChunk, values: list[str | None]

@@ -59,15 +59,10 @@ def build_receipt(
         }
     if erasure is not None:
         body["erasure"] = {
-            _place(plan.steps[index]): _collection(plan.steps[index], tally, member.index)
+            plan.steps[index].place: _collection(plan.steps[index], tally, member.index)
             for index, tally in sorted(erasure.tallies.items())
         }
     return body
-
-
-def _place(step: Step) -> str:
-    """The collection; rows that come with deletes are told apart from its own."""
-    return f"{step.address}#{step.because}" if step.because else step.address
 
 
 def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Traversal:
         spool: Spool,
         *,
         seeds: Sequence[SeedValue],
+        own: Sequence[SeedValue] = (),
         label: str,
         loads: Loads | None = None,
         name: str = "landings",
@@ -71,6 +72,7 @@ class Traversal:
         self._exchange = Exchange(spool, name)
         self._asked = sorted({each for segment in plan.segments for each in plan.asked(segment)})
         self._seeds = seeds
+        self._own = own  # values by which fields in shared rows are known as the subject's
         self._label = label
         self._loads = loads
         self._begin = begin
@@ -110,15 +112,21 @@ class Traversal:
                 if index in segment.steps
             ]
             if visit is not None:
+                self._claim(segment, reader)
                 visit(segment, reader)
         return any(changed)
+
+    def _claim(self, segment: Segment, reader: Reader) -> None:
+        for step in (self._plan.steps[index] for index in segment.steps):
+            if step.own_of is not None and self._own:
+                reader.claim(step, self._own)
 
     def _feed(self, segment: Segment, reader: Reader) -> None:
         """What the segment starts from: identities, frozen rows, and values of other segments."""
         plan = self._plan
         for index in segment.steps:
             step = plan.steps[index]
-            if step.seeds and self._seeds:
+            if step.seeds and self._seeds and step.own_of is None:
                 reader.seed(step, self._seeds)
             for chunk in self._loads(index) if self._loads else ():
                 reader.load(chunk)

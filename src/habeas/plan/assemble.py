@@ -19,6 +19,7 @@ from habeas.plan.graph import Graph, Node, Paths
 from habeas.plan.inside import compared_column, compared_name, refuse_tuple, refuse_unreadable
 from habeas.plan.model import Column, Link, Output, Pointing, Rival, Seed, Step
 from habeas.plan.order import Run
+from habeas.plan.own import own_seeds
 from habeas.plan.ownership import (
     Pointed,
     Pointers,
@@ -278,7 +279,13 @@ class _Assembly:
             field = node.fields.get(each.path)
             identifying = is_identifying(field.identity if field else None, each.categories) and each.path not in shown
             rules, categories = tuple(sorted(each.rules)), tuple(sorted(each.categories))
-            yield Output(each.path, rules, categories, identifying or self._identifies_inside(node, each.path, shown))
+            identifying = identifying or self._identifies_inside(node, each.path, shown)
+            own = (
+                own_seeds(node, each.path, self._draft.kinds, self._draft.region)
+                if identifying and not node.people
+                else ()
+            )
+            yield Output(each.path, rules, categories, identifying, own)
 
     def _identifies_inside(self, node: Node, path: str, shown: frozenset[str]) -> bool:
         """Whether something in an object that is taken whole tells who somebody is."""

@@ -20,6 +20,7 @@ from habeas.plan.guards import guard_writes
 from habeas.plan.keyless import find_alike
 from habeas.plan.masks import choose_masks
 from habeas.plan.model import Plan, RuleOutput, Segment
+from habeas.plan.own import add_own_steps, with_own_steps
 from habeas.plan.passes import (
     arrange_steps,
     ask,
@@ -46,6 +47,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     find_alike,
     widen_deletes,
     order_deletes,
+    add_own_steps,
     guard_writes,
     check_writes,
     rank_writes,
@@ -70,7 +72,10 @@ def build_plan(policy: Policy, catalog: Catalog, kinds: Collection[str], *, regi
         catalog_version=catalog.version(),
         kinds=draft.kinds,
         steps=draft.steps,
-        segments=tuple(Segment(run.connection, steps, run.loop) for run, steps in segments_of(draft.runs)),
+        segments=tuple(
+            with_own_steps(Segment(run.connection, steps, run.loop), draft.steps)
+            for run, steps in segments_of(draft.runs)
+        ),
         outputs=tuple(each for each in outputs if isinstance(each, RuleOutput)),
         not_searched=draft.not_searched,
         warnings=tuple(sorted(set(draft.warnings), key=lambda each: (each.address, each.code, each.message))),

@@ -44,6 +44,7 @@ class Draft:
     kept: frozenset[CollectionAddress] = frozenset()
     runs: tuple[Run, ...] = ()
     steps: tuple[Step, ...] = ()
+    own: tuple[Step, ...] = ()  # steps that mask own fields in shared rows, until they are put among the others
     not_searched: tuple[NotSearched, ...] = ()
     warnings: tuple[Caution, ...] = ()
     problems: tuple[Refused, ...] = ()

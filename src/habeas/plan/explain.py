@@ -130,11 +130,16 @@ def explain(
         kinds=plan.kinds,
         absent_kinds=plan.absent_kinds,
         collections=tuple(
-            _part(plan, step, segment_of[step.index], tuple(queries[step.address]), counts) for step in plan.steps
+            _part(plan, step, segment_of[step.index], tuple(queries[shown_place(step)]), counts) for step in plan.steps
         ),
         not_searched=plan.not_searched,
         warnings=plan.warnings,
     )
+
+
+def shown_place(step: Step) -> str:
+    """The collection's address; own fields in shared rows are told apart from it."""
+    return step.address if step.own_of is None else step.place
 
 
 def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], counts: Counts | None) -> CollectionPart:
@@ -143,7 +148,7 @@ def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], coun
         found = counts.get(step.index, {})
         rows = {_STANDING[standing]: found[standing] for standing in Standing if found.get(standing)}
     return CollectionPart(
-        address=step.address,
+        address=shown_place(step),
         connection=step.connection,
         table=str(step.table),
         key=step.key or step.alike,
@@ -166,6 +171,7 @@ def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], coun
 
 def _seed(seed: Seed) -> str:
     how = "as given" if seed.match == "exact" else "in any spelling"
+    how += "" if seed.declared else ", though it isn't said to hold it"
     return f"{seed.column} = the given {seed.kind}, {how}"
 
 

@@ -18,7 +18,9 @@ from habeas.plan.model import Guard, Link, Pointing, Step
 def guard_writes(draft: Draft) -> Draft:
     """Give written steps their guards."""
     steps = tuple(
-        msgspec.structs.replace(step, guards=_guards(draft.steps, step)) if step.writes and not step.because else step
+        msgspec.structs.replace(step, guards=_guards(draft.steps, step))
+        if step.writes and not step.because and step.own_of is None
+        else step
         for step in draft.steps
     )
     return replace(draft, steps=steps)

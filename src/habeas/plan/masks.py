@@ -7,7 +7,7 @@ is refused. Columns that identify rows stay, or are refused, never broken. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,7 @@ from habeas.plan.assemble import reference_columns
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
 from habeas.plan.model import Caution, Kept, Mask, Standing, Step, base_of
+from habeas.plan.own import can_be_shared, own_steps
 from habeas.plan.parts import is_part, keep_part, part_mask, refuse_delete, refuse_part, unite_parts
 from habeas.plan.rekey import carriers, why_not_rekeyed
 from habeas.plan.substitutes import CONSTANT, NULL, RANDOM, RANDOM_VALUE, constant_of, random_of
@@ -38,6 +39,7 @@ def choose_masks(draft: Draft) -> Draft:
     rules = {rule.key: rule for rule in draft.policy.rules}
     prepare = _Preparer()
     steps, problems, warnings = [], [], []
+    own: list[Step] = []
     for step in draft.steps:
         address = CollectionAddress.parse(step.address)
         erasures = draft.selection(address).erasures
@@ -48,10 +50,14 @@ def choose_masks(draft: Draft) -> Draft:
         masked, found = chooser.step(erasures, draft.standings.get(address))
         steps.append(masked)
         problems += found
+        if can_be_shared(draft, step):
+            own += chooser.own(erasures)
+            problems += chooser.problems
         warnings += chooser.warnings
     return replace(
         draft,
         steps=tuple(steps),
+        own=tuple(own),
         problems=(*draft.problems, *problems),
         warnings=(*draft.warnings, *warnings),
     )
@@ -138,6 +144,7 @@ class _Chooser:
         self._unique: frozenset[str] = frozenset().union(*((*table.uniques, table.unique_parts) if table else ()))
         self._checks = table.checks if table else ()
         self.warnings: list[Caution] = []
+        self.problems: list[Refused] = []
 
     def step(self, erasures: tuple[Selected, ...], standing: Standing | None) -> tuple[Step, list[Refused]]:
         """The step with masks and kept fields, and what is refused."""
@@ -152,6 +159,20 @@ class _Chooser:
             return self._deleting(masks, problems)
         kept = tuple(each for each in decided if isinstance(each, Kept))
         return msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks)), problems
+
+    def own(self, erasures: tuple[Selected, ...]) -> Iterator[Step]:
+        """The steps that mask the subject's own fields in shared rows. A field that can't be masked is a problem where
+        it is said to hold an identity.
+        """
+        masks = []
+        for each in erasures:
+            decided = self._decide(each)
+            if isinstance(decided, Mask):
+                masks.append(decided)
+            elif isinstance(decided, Refused) and self._node.fields[each.path].identity in self._draft.kinds:
+                self.problems.append(decided)
+        for step in own_steps(self._step, self._node, unite_parts(self._step, masks), self._draft):
+            yield msgspec.structs.replace(step, checks=self._named(step.masks))
 
     def _deleting(self, masks: tuple[Mask, ...], unmasked: list[Refused]) -> tuple[Step, list[Refused]]:
         refused = refuse_delete(self._step, self._node)

@@ -74,6 +74,7 @@ class Seed(msgspec.Struct, frozen=True):
     match: IdentityMatch = "canonical"
     region: str = "US"
     indexed: bool = False  # whether an index serves the lookup
+    declared: bool = True  # False: the field isn't said to hold the kind, so only what can't be mistaken for it counts
 
 
 class Rival(msgspec.Struct, frozen=True):
@@ -131,6 +132,7 @@ class Output(msgspec.Struct, frozen=True):
     rules: tuple[str, ...]
     categories: tuple[str, ...] = ()
     identifying: bool = False
+    own: tuple[Seed, ...] = ()  # of an identifying one: how the subject's own value is known in a shared row
 
 
 class Mask(msgspec.Struct, frozen=True):
@@ -221,11 +223,26 @@ class Step(msgspec.Struct, frozen=True):
     # Of a table without a key that is written: the columns by which its rows are found. Rows alike in these are one.
     alike: tuple[str, ...] = ()
     because: Literal["", "cascade", "null"] = ""  # frozen too only since what its rows point to is deleted
+    # Of that step the rows that are declared shared, where the mask's field holds a value of the subject's: as
+    # `seeds` tell. Nothing else of them is written, and only while they hold it.
+    own_of: int | None = None
 
     @property
     def writes(self) -> bool:
         """Whether an erasure writes rows of this step."""
         return bool(self.masks) or self.delete
+
+    @property
+    def origin(self) -> int:
+        """The step that finds the rows."""
+        return self.index if self.own_of is None else self.own_of
+
+    @property
+    def place(self) -> str:
+        """The collection's address, told apart where several steps write it."""
+        if self.own_of is not None:
+            return f"{self.address}#own:{self.masks[0].field}"
+        return f"{self.address}#{self.because}" if self.because else self.address
 
     @property
     def rekeys(self) -> bool:
@@ -245,7 +262,9 @@ class Step(msgspec.Struct, frozen=True):
     @property
     def entries(self) -> tuple[Column, ...]:
         """Values inside columns by which rows are found: their arrays show only what led to the row."""
-        named = {seed.column for seed in self.seeds}.union(*(link.columns for link in self.links))
+        named = {seed.column for seed in self.seeds if self.own_of is None}.union(
+            *(link.columns for link in self.links)
+        )
         return tuple(column for column in self.columns if column.inside is not None and column.name in named)
 
     @property

@@ -78,7 +78,7 @@ def warn_scans(draft: Draft) -> Draft:
 def _scans(step: Step, node: Node) -> Iterator[Caution]:
     if node.table is None or node.table.is_view:
         return
-    for seed in step.seeds:
+    for seed in step.seeds if step.own_of is None else ():  # shared rows are looked at by their keys
         if not seed.indexed:
             needed = _canonical_indexes(node, seed.kind, seed.match)
             yield _seed_scan(step, seed, needed, by_expression=node.table.expression_indexes)

@@ -120,7 +120,7 @@ def _successors(pairs: set[Pair]) -> dict[int, list[int]]:
 
 
 def _erase_after(draft: Draft, written: list[Step]) -> Iterator[Pair]:
-    own = [step for step in written if not step.because]
+    own = [step for step in written if not step.because and step.own_of is None]
     index = {step.address: step.index for step in own}
     for step in own:
         collection = draft.graph.nodes[CollectionAddress.parse(step.address)].collection
@@ -130,13 +130,13 @@ def _erase_after(draft: Draft, written: list[Step]) -> Iterator[Pair]:
 def _anchors(steps: tuple[Step, ...]) -> set[int]:
     """Steps whose writing destroys a field by which rows are found."""
     found_by: dict[int, set[str]] = defaultdict(set)
-    for step in steps:
+    for step in (each for each in steps if each.own_of is None):
         found_by[step.index].update(base_of(seed.column) for seed in step.seeds)
         for link in step.links:
             found_by[step.index].update(map(base_of, link.columns))
             found_by[link.source].update(map(base_of, link.source_columns))
     return {
-        step.index for step in steps if step.delete or any(mask.field in found_by[step.index] for mask in step.masks)
+        step.index for step in steps if step.delete or any(mask.field in found_by[step.origin] for mask in step.masks)
     }
 
 

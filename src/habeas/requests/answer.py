@@ -47,7 +47,8 @@ Policies = Mapping[str, Mapping[str, Any]]
 
 
 def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str, Any]:
-    """One item: fidesops' fields and ours. `row` needs the columns of `SHOWN`, `policy_id`, `policy_key`, `kinds`.
+    """One item: fidesops' fields and ours. `row` needs the columns of `SHOWN`, and `policy_id`, `policy_key`, `kinds`,
+    `claimed`.
 
     `days_left` counts whole days in UTC and may be negative. `resume_endpoint` is relative to the API's root.
     """
@@ -58,6 +59,7 @@ def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str
         "policy": policies.get(row["policy_id"]) or {"key": row["policy_key"]},
         "identity": None,
         "identity_kinds": row["kinds"],
+        "claimed_kinds": row["claimed"] or [],
         "reviewer": {"id": row["reviewed_by"]} if row["reviewed_by"] else None,
         "days_left": None if due is None else (due.date() - today).days,
         "package": [_package(each) for each in row["package"] or ()],

@@ -40,7 +40,7 @@ def keep_ledger(attempt: Attempt) -> None:
         ledger.row_of(
             attempt.cohort_id,
             step.address,
-            chunk.number + (step.index * _STEP_NUMBERS if step.because else 0),
+            chunk.number + (step.index * _STEP_NUMBERS if step.place != step.address else 0),
             chunk.keys,
             chunk.digests,
             chunk.owners,

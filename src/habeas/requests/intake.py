@@ -22,12 +22,14 @@ from habeas.requests.answer import TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
 from habeas.requests.installation import Installation
-from habeas.requests.model import Stage, Status
+from habeas.requests.proofs import Proofs
 from habeas.requests.sealing import ANSWER, identity_index, seal_identities, seal_package_key, seal_seeds
 from habeas.requests.submission import Submission, read_submission
+from habeas.requests.verification import kinds_of
 from habeas.store import requests as store
 from habeas.store.session import new_ids
 
+MOST_PUBLIC_ITEMS = 5  # each sends a message to an address that nobody vouches for
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -41,12 +43,15 @@ def submit(
     """Take in up to 50 requests; the answer has one entry an item, in order.
 
     An actor that is `PUBLIC` is public intake: its identities are claims, and it is refused (Unauthorised)
-    unless verification is on. With an idempotency key the same items get the same answer again, other items
-    BadInput. Raises BadInput for more than 50 items; Unavailable if nothing could be stored.
+    unless verification is on; see `verification`. With an idempotency key the same items get the same answer again,
+    other items BadInput. Raises BadInput for more than 50 items (of the public: 5); Unavailable if nothing could be
+    stored.
     """
-    if len(items) > MAX_ITEMS:
-        raise BadInput(f"more than {MAX_ITEMS} items", where="body", fix=f"send {MAX_ITEMS} at a time")
     intake = _Intake(installation, actor)
+    if len(items) > intake.most:
+        raise BadInput(f"more than {intake.most} items", where="body", fix=f"send {intake.most} at a time")
+    if intake.public and idempotency_key is not None:
+        raise BadHeader("is for clients with a token", where="Idempotency-Key", fix="leave it out")
     checked = [intake.check(item) for item in items]
     if idempotency_key is None:
         with installation.database.begin() as connection:
@@ -65,17 +70,17 @@ class _Intake:
         self.installation = installation
         self.client_id = actor.client_id
         self.now = installation.clock.now()
-        verified = installation.settings.subject_identity_verification_required
-        if actor == PUBLIC and not verified:
+        self.public = actor == PUBLIC
+        self.most = MOST_PUBLIC_ITEMS if self.public else MAX_ITEMS
+        if self.public and not installation.settings.subject_identity_verification_required:
             raise Unauthorised("no token was given", fix="send Authorization: Bearer <token>")
-        self.assurance = Assurance.CLAIMED if actor == PUBLIC else Assurance.VOUCHED
-        self.status, self.stage = _beginning(
-            public=actor == PUBLIC, approval=installation.settings.require_manual_request_approval
-        )
+        self.assurance = Assurance.CLAIMED if self.public else Assurance.VOUCHED
 
     def check(self, item: object) -> Submission | BadInput:
         """The item as a submission, or what is wrong with it."""
         try:
+            if self.public and isinstance(item, Mapping):  # only a client may say when somebody asked
+                item = {name: value for name, value in item.items() if name != "requested_at"}
             return read_submission(item, self.assurance, self.now)
         except BadInput as problem:
             return problem
@@ -85,15 +90,17 @@ class _Intake:
         keys = {each.policy_key for each in checked if isinstance(each, Submission)}
         found = store.find_policies(connection, keys=keys) if keys else []
         by_key = {row["key"]: row for row in found}
+        proofs = Proofs(connection, self.installation, public=self.public)
         bulk, taken = Bulk(), []
         for each, item in zip(checked, items, strict=True):
             problem = each if isinstance(each, BadInput) else _policy_problem(each.policy_key, by_key)
+            problem = problem or proofs.problem(each, by_key)
             if problem is not None or isinstance(each, BadInput):
                 bulk.failed.append(Failure(_message(problem), item if isinstance(item, dict) else {}))
             else:
                 taken.append(each)
         if taken:
-            bulk.succeeded = self._insert(connection, taken, by_key, policies_of(found))
+            bulk.succeeded = self._insert(connection, taken, by_key, policies_of(found), proofs)
         return bulk
 
     def _insert(
@@ -102,21 +109,32 @@ class _Intake:
         taken: Sequence[Submission],
         by_key: Mapping[str, Mapping[str, Any]],
         policies: Policies,
+        proofs: Proofs,
     ) -> list[dict[str, Any]]:
-        rows, today = self.rows(taken, by_key), self.now.date()
+        rows, today = self.rows(taken, by_key, proofs), self.now.date()
         indexes = [index for row, each in zip(rows, taken, strict=True) for index in self.indexes(row["id"], each)]
         store.insert_requests(connection, rows, indexes)
-        return [item_of(row, policies, today) for row in rows]
+        proofs.send(zip(rows, taken, strict=True), policies)
+        return [item_of(row, {} if self.public else policies, today) for row in rows]
 
-    def rows(self, taken: Sequence[Submission], policies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def rows(
+        self, taken: Sequence[Submission], policies: Mapping[str, Mapping[str, Any]], proofs: Proofs
+    ) -> list[dict[str, Any]]:
         """The new requests' rows, every column that has a value or is shown. Sealed and numbered in one go."""
         vault, ids = self.installation.vault, new_ids("pri", len(taken))
         identities = seal_identities(vault, [(new, each.alternatives) for new, each in zip(ids, taken, strict=True)])
-        sealed = zip(ids, identities, seal_seeds(vault, ids), strict=True)
+        beginnings = [proofs.beginning(policies[each.policy_key]) for each in taken]
+        sealed = zip(ids, beginnings, identities, seal_seeds(vault, ids), strict=True)
         return [self._row(each, policies[each.policy_key], *parts) for each, parts in zip(taken, sealed, strict=True)]
 
     def _row(
-        self, submission: Submission, policy: Mapping[str, Any], request_id: str, identities: bytes, seed: bytes
+        self,
+        submission: Submission,
+        policy: Mapping[str, Any],
+        request_id: str,
+        beginning: Mapping[str, Any],
+        identities: bytes,
+        seed: bytes,
     ) -> dict[str, Any]:
         vault, days, package_key = self.installation.vault, policy["execution_timeframe"], submission.encryption_key
         return _ABSENT | {
@@ -128,10 +146,9 @@ class _Intake:
             "policy_id": policy["id"],
             "policy_key": policy["key"],
             "client_id": self.client_id or None,
-            "status": self.status,
-            "stage": self.stage,
+            **beginning,
             "warnings": list(submission.warnings) or None,
-            "kinds": submission.kinds,
+            **kinds_of(submission.identities),
             "sealed_identities": identities,
             "sealed_encryption_key": seal_package_key(vault, request_id, package_key) if package_key else None,
             "sealed_seed": seed,
@@ -166,12 +183,6 @@ _ABSENT: dict[str, Any] = dict.fromkeys(
         "package",
     )
 )
-
-
-def _beginning(*, public: bool, approval: bool) -> tuple[Status, Stage]:
-    if public:
-        return Status.IDENTITY_UNVERIFIED, Stage.VERIFY_IDENTITY
-    return Status.PENDING, Stage.APPROVE if approval else Stage.QUEUED
 
 
 def _policy_problem(key: str, policies: Mapping[str, Mapping[str, Any]]) -> BadInput | None:

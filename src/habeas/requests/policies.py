@@ -52,6 +52,7 @@ class PolicyInput(Body):
     drp_action: str | None = None
     execution_timeframe: int | None = Field(default=None, ge=0, le=36_500, description="days until a request is due")
     partial_identities: Literal["ask", "accept"] = "ask"
+    verify: Literal["always"] | None = Field(default=None, description="always: a code is asked whoever hands it in")
 
     @model_validator(mode="before")
     @classmethod
@@ -180,6 +181,7 @@ def _describe(connection: Connection, vault: Vault, rows: Sequence[store.PolicyR
             "drp_action": row.drp_action,
             "execution_timeframe": row.execution_timeframe,
             "partial_identities": row.partial_identities,
+            "verify": row.verify,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "rules": [describe_rule(vault, rule, places) for rule in rules.get(row.id, ())],

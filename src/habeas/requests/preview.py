@@ -115,7 +115,9 @@ def _count(installation: Installation, plan: Plan, given: Iterable[Identity]) ->
     name = f"preview_{uuid4()}"
     spool = Spool(installation.settings.data_dir / "spool", name, 0, new_data_key())
     try:
-        traversal = Traversal(plan, installation.sources.connector, spool, seeds=seeds, label=f"habeas/{name}/0")
+        traversal = Traversal(
+            plan, installation.sources.connector, spool, seeds=seeds, own=seeds, label=f"habeas/{name}/0"
+        )
         found = count_rows(traversal, plan)
     finally:
         spool.purge()

@@ -9,6 +9,7 @@ from habeas.requests.intake import submit
 from habeas.requests.preview import Preview, explain, preview
 from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume_all, retry
 from habeas.requests.search import RequestFilter, find, logs, plan, read_request, receipt
+from habeas.requests.verification import resend, told_config, verify
 
 __all__ = [
     "Bulk",
@@ -29,7 +30,10 @@ __all__ = [
     "preview",
     "read_request",
     "receipt",
+    "resend",
     "resume_all",
     "retry",
     "submit",
+    "told_config",
+    "verify",
 ]

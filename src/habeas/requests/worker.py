@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 from habeas import __version__
@@ -21,6 +21,7 @@ from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
 from habeas.requests.recovery import Recovery
+from habeas.requests.sending import Sender
 
 GRACE_SECONDS = 6.0  # a stopped worker is gone within ten
 
@@ -44,6 +45,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
             engine.register(COHORT_WORKFLOW, dispatcher.announcing(workflow))
             engine.launch()
             held.callback(_take_up(installation, recovery, executor_id))
+            held.enter_context(_sending(installation, executor_id))
             get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)
             if began is not None:
                 began()
@@ -53,6 +55,21 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
         if engine.running() and threading.current_thread() is threading.main_thread():
             get_logger(__name__).warning("worker.cut_off", executor_id=executor_id, count=engine.running())
             os._exit(0)  # a thread of a step can't be ended otherwise; what it does is repeated or fenced
+
+
+@contextmanager
+def _sending(installation: Installation, executor_id: str) -> Iterator[None]:
+    """A thread that sends messages while the block runs."""
+    sender, ended = Sender(installation, executor_id), threading.Event()
+    if installation.database.dialect == "sqlite":
+        sender.take_over()
+    thread = threading.Thread(target=sender.serve, args=(ended,), name="messages", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(GRACE_SECONDS)
 
 
 def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from habeas.store.tables import privacy_request as request
 class Ready(NamedTuple):
     """What may be claimed: a stage, its statuses, and, where approval is asked, that it was given.
 
-    In any case a request must be an authorised client's or have a verified identity.
+    In any case a request must have a verified identity, or be an authorised client's under a policy that trusts it.
     """
 
     stage: str
@@ -94,7 +94,8 @@ def started_at(now: Any) -> sa.ColumnElement[Any]:
 
 
 def _claimable(ready: Ready) -> tuple[sa.ColumnElement[bool], ...]:
-    vouched_or_verified = sa.or_(request.c.client_id.is_not(None), request.c.identity_verified_at.is_not(None))
+    vouched = sa.and_(request.c.client_id.is_not(None), request.c.must_verify.is_not(True))
+    vouched_or_verified = sa.or_(vouched, request.c.identity_verified_at.is_not(None))
     conditions = (request.c.stage == ready.stage, request.c.status.in_(ready.statuses), vouched_or_verified)
     return (*conditions, request.c.reviewed_at.is_not(None)) if ready.approval_required else conditions
 

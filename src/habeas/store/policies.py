@@ -20,6 +20,7 @@ class PolicyRow(NamedTuple):
     drp_action: str | None
     execution_timeframe: int | None
     partial_identities: str
+    verify: str | None
     created_at: datetime
     updated_at: datetime
 

@@ -34,6 +34,7 @@ def find_policies(
             policy.c.name,
             policy.c.drp_action,
             policy.c.execution_timeframe,
+            policy.c.verify,
             *(rule.c[name].label(f"rule_{name}") for name in ("id", "key", "name", "action_type", "storage_key")),
         )
         .outerjoin(rule, rule.c.policy_id == policy.c.id)

@@ -64,6 +64,7 @@ class PolicyAnswer(BaseModel):
     drp_action: str | None
     execution_timeframe: int | None
     partial_identities: str
+    verify: str | None
     created_at: datetime
     updated_at: datetime
     rules: list[RuleAnswer]

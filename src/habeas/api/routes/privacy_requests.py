@@ -106,6 +106,7 @@ class PrivacyRequestAnswer(BaseModel):
     policy: PolicyOfRequest
     identity: dict[str, Any] | None
     identity_kinds: list[str]
+    claimed_kinds: list[str]
     package: list[PackageAnswer]
     action_required_details: dict[str, Any] | None
     resume_endpoint: str | None

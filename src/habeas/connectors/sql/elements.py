@@ -195,11 +195,11 @@ def led_rows(statements: SegmentStatements, names: Names) -> str:
     return f"SELECT m, {keys}, {pairs} AS p FROM {statements.elements(names)} GROUP BY m, {keys}"
 
 
-def led_owned(statements: SegmentStatements, names: Names) -> str:
-    """As `led_rows` over all members whose own row it is, by their own."""
+def led_owned(statements: SegmentStatements, names: Names, owned: Names) -> str:
+    """As `led_rows` over all members whose own row it is, by their own; `owned` names the step that says so."""
     pairs = statements.dialect.json_rows(["e.e", "e.s", "e.v"])
     return (
         f"SELECT {names.listed('e')}, {pairs} AS p FROM {statements.elements(names)} AS e "
-        f"JOIN {names.found} AS o ON o.m = e.m AND {names.same_keys('o', 'e')} AND o.s = 1 "
+        f"JOIN {owned.found} AS o ON o.m = e.m AND {names.same_keys('o', 'e')} AND o.s = 1 "
         f"WHERE e.s <= 1 GROUP BY {names.listed('e')}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from habeas.connectors.base import Statement
-from habeas.connectors.sql import reading
+from habeas.connectors.sql import own, reading
 from habeas.connectors.sql.statements import SegmentStatements
 from habeas.connectors.sql.writing import StepWrites
 from habeas.plan.model import Step
@@ -22,6 +22,10 @@ def segment_statements(statements: SegmentStatements) -> Sequence[Statement]:
 
 
 def _finding(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
+    if step.own_of is not None:
+        found = [own.claim_values(statements, step, seed).statement for seed in step.seeds if not step.masks[0].parts]
+        yield from (Statement(step.place, "seed", text) for text in found or [own.claim_documents(statements, step)])
+        return
     for seed in step.seeds:
         if seed.kind in statements.plan.kinds:
             yield Statement(step.address, "seed", statements.seed(step, seed)[0])
@@ -39,13 +43,14 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
         yield Statement(step.address, "rows", reading.read_rows(statements.dialect, names, columns, one_member=False))
     if not step.writes or not (step.key or step.alike):
         return
+    place = step.address if step.own_of is None else step.place
     freezing = reading.read_to_freeze(statements, step, "single", new_only=False)
-    yield Statement(step.address, "freeze", freezing.statement)
+    yield Statement(place, "freeze", freezing.statement)
     writes = StepWrites(statements.dialect, step, {each.index: each for each in statements.plan.steps})
     if step.delete:
-        yield Statement(step.address, "delete", writes.delete())
+        yield Statement(place, "delete", writes.delete())
     else:
         yield Statement(
-            step.address, "mask", (writes.mask_by_keys() or writes.mask_from_work(guarded=writes.guarded)).statement
+            place, "mask", (writes.mask_by_keys() or writes.mask_from_work(guarded=writes.guarded)).statement
         )
-    yield Statement(step.address, "verify", (writes.count_alike() if step.alike else writes.verify()).statement)
+    yield Statement(place, "verify", (writes.count_alike() if step.alike else writes.verify()).statement)

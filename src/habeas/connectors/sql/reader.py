@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import DecodeError
 
 from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
-from habeas.connectors.sql import holding, reading
+from habeas.connectors.sql import holding, own, reading
 from habeas.connectors.sql.alike import merge_alike
 from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
@@ -78,6 +78,31 @@ class SqlReader(Reader):
                 for member in batch.members(row[width], number):
                     self._elements.note(step, seed.column, member, row[:width], row[width])
                     yield row[:width], member
+
+    def claim(self, step: Step, values: Iterable[SeedValue]) -> None:
+        """Candidates come from the store, as a seed's do; documents all come, and are opened when they are frozen."""
+        self._settle()
+        if step.origin not in self._changed:
+            return
+        self._tick += 1
+        rows = self._with_documents(step) if step.masks[0].parts else self._with_values(step, list(values))
+        self._put(step, ((member, int(Standing.OWN), self._tick, 0, *key) for key, member in rows))
+
+    def _with_documents(self, step: Step) -> Iterator[tuple[Row, int]]:
+        for row in chain.from_iterable(self._session.stream(own.claim_documents(self._statements, step))):
+            yield row[:-1], row[-1]
+
+    def _with_values(self, step: Step, values: Sequence[SeedValue]) -> Iterator[tuple[Row, int]]:
+        for seed in step.seeds:
+            given = [each for each in values if each.kind == seed.kind and (seed.declared or each.is_telling)]
+            for batch in seed_batches(self._statements.dialect, step, seed, given):
+                yield from self._claimed(step, seed, batch)
+
+    def _claimed(self, step: Step, seed: Seed, batch: SeedBatch) -> Iterator[tuple[Row, int]]:
+        claim, width = own.claim_values(self._statements, step, seed), len(step.key)
+        for row in chain.from_iterable(self._session.stream(claim.statement, {"values": batch.bound})):
+            if row[-1] in batch.members(row[width], row[width + 1] if claim.numbered else None):
+                yield row[:width], row[-1]
 
     def land(self, link: Link, landings: Iterable[Landing]) -> None:
         """Values that the column's type can't hold are dropped: no row matches them."""
@@ -361,7 +386,7 @@ class SqlReader(Reader):
             for owners in passes:
                 for batch, valued in self._freezing(step, owners, digest_key, secrets, new_only):
                     chunk = _chunk(step, number, batch, valued, owners == "joint")
-                    chunk.elements = self._elements.led_to(step, batch)
+                    chunk.elements = self._elements.led_to(self._statements.plan.steps[step.origin], batch)
                     yield chunk
                     number += 1
 
@@ -369,10 +394,10 @@ class SqlReader(Reader):
         self, step: Step, owners: reading.Owners, digest_key: bytes, secrets: Secrets, new_only: bool
     ) -> Iterator[tuple[list[Row], tuple[int, ...]]]:
         statements, dialect = self._statements, self._statements.dialect
-        led = None
-        if self._elements.tracks(step):
-            self._elements.refresh(step, self._tick)
-            led = led_owned(statements, statements.names[step.index])
+        led, finding = None, statements.plan.steps[step.origin]
+        if self._elements.tracks(finding):
+            self._elements.refresh(finding, self._tick)
+            led = led_owned(statements, statements.names[finding.index], statements.names[step.index])
         only = Compiled("", {})
         if new_only and step.alike:  # what was written is found as another set now
             only = StepWrites(dialect, step).unmasked()

@@ -50,7 +50,8 @@ class StepWrites:
         self.row_keys = row_keys_of(dialect, step)
         self.valued = tuple(position for position, mask in enumerate(step.masks) if not is_constant(mask))
         # Documents hold more than what is masked, and a key that was replaced may be somebody else's by now.
-        self.guarded = any(mask.parts for mask in step.masks) or step.rekeys
+        # A shared row is written only while the field holds what is the subject's.
+        self.guarded = any(mask.parts for mask in step.masks) or step.rekeys or step.own_of is not None
         self._key_column = self._column(step.key[0]) if step.key else None
 
     def _column(self, name: str) -> Column | None:
@@ -94,7 +95,8 @@ class StepWrites:
         return Compiled(f"SELECT COUNT(*) FROM {self.table} AS t WHERE {listed} AND {masked}", compiler.constants)
 
     def _listed(self) -> str | None:
-        if self.valued or len(self.row_keys) > 1 or self.step.guards or self.step.alike:
+        unlisted = self.step.guards or self.step.alike or self.step.own_of is not None
+        if self.valued or len(self.row_keys) > 1 or unlisted:
             return None
         listed = self.dialect.in_keys(f"t.{self.row_keys[0]}", self._key_column)
         return None if listed is None else f"{listed} AND {self._range()}"

@@ -1,0 +1,1 @@
+"""Messages to people: what a vendor is, the vendors, and the texts."""

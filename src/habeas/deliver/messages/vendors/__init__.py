@@ -1,0 +1,1 @@
+"""The ways messages leave: one file each, found by the registry."""

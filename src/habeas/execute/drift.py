@@ -1,0 +1,82 @@
+"""Whether the schema still is what deletions were planned for, asked just before they begin.
+
+A foreign key or trigger that came since the rows were frozen would let a delete touch rows that nobody looked at.
+Masks need no such look: they go by frozen keys, are verified, and fail visibly where they don't fit. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from habeas.core.errors import SchemaChanged
+from habeas.core.schema import StoreSchema, TableName, TableSchema
+from habeas.execute.context import CohortContext
+from habeas.plan.model import Step
+
+_FIX = "bring the schema back as it was, then retry"
+
+
+def check_drift(context: CohortContext) -> None:
+    """Raises SchemaChanged where a table to be written is gone, or one to be deleted from has other rules than planned.
+
+    A plan that is no longer pinned to fingerprints (the erasure has begun before) is compared rule by rule: what was
+    taken away meanwhile, such as a trigger that was in the way, does no harm.
+    """
+    written = [step for step in context.plan.steps if step.writes]
+    for connection in dict.fromkeys(step.connection for step in written):
+        steps = [step for step in written if step.connection == connection]
+        if all(step.fingerprint for step in steps if step.delete):
+            _check_pinned(context, connection, [step for step in steps if step.delete])
+        else:
+            _check_begun(context, connection, steps)
+
+
+def _check_pinned(context: CohortContext, connection: str, steps: Sequence[Step]) -> None:
+    if not steps:
+        return
+    live = context.connector(connection).fingerprints([step.table for step in steps])
+    for step in steps:
+        if step.table not in live:
+            raise _gone(step)
+        if live[step.table] != step.fingerprint:
+            raise SchemaChanged("the table's columns, keys or rules changed", where=step.address, fix=_FIX)
+
+
+def _check_begun(context: CohortContext, connection: str, steps: Sequence[Step]) -> None:
+    connector = context.connector(connection)
+    if not connector.capabilities.introspects:
+        return
+    schemas: dict[str | None, StoreSchema] = {}
+    for step in steps:
+        if step.table.schema not in schemas:
+            schemas[step.table.schema] = connector.introspect(step.table.schema)
+    tables = {table.table: table for schema in schemas.values() for table in schema.tables}
+    for step in steps:
+        if step.table not in tables:
+            raise _gone(step)
+        if step.delete:
+            _check_rules(step, tables)
+
+
+def _gone(step: Step) -> SchemaChanged:
+    return SchemaChanged("the table is gone", where=step.address, fix="bring it back with its rows, then retry")
+
+
+def _check_rules(step: Step, tables: dict[TableName, TableSchema]) -> None:
+    """Refuse holders and triggers that the plan doesn't know; those it knows were asked about at freeze."""
+    planned = {(hold.table, frozenset(column.name for column in hold.columns), hold.on_delete) for hold in step.holds}
+    for table, columns, action in _holders(step.table, tables):
+        if (table, columns, action) not in planned:
+            message = f"a foreign key of {table} ({', '.join(sorted(columns))}) points to it since its rows were frozen"
+            raise SchemaChanged(message, where=step.address, fix=_FIX)
+    if tables[step.table].delete_triggers and not step.triggered and step.on_referenced in ("mask", "refuse"):
+        raise SchemaChanged("a trigger runs at a delete since its rows were frozen", where=step.address, fix=_FIX)
+
+
+def _holders(
+    target: TableName, tables: dict[TableName, TableSchema]
+) -> Iterator[tuple[TableName, frozenset[str], str]]:
+    for table in tables.values():
+        for key in table.foreign_keys:
+            if key.table == target:
+                yield table.table, frozenset(key.columns), key.on_delete

@@ -1,0 +1,191 @@
+"""Verification of privacy requests: which need it, the code of each, and what an answered code changes.
+
+A claim becomes a verified identity only by a code that was sent to that very value; until then it seeds nothing, and
+its kind doesn't count as given. Public intake hands in one e-mail address to verify and may claim other values, which
+stay claims until a reviewer decides about them. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from habeas.core.errors import BadInput, Conflict, NotFound
+from habeas.core.identity import Assurance, Identity, canonical_email
+from habeas.core.log import get_logger
+from habeas.deliver.messages.base import check_recipient
+from habeas.deliver.messages.wording import word
+from habeas.requests.answer import item_of
+from habeas.requests.codes import Verdict, answer_code, check_resend, raise_for, send_code
+from habeas.requests.installation import Installation
+from habeas.requests.messages import is_configured, put_message
+from habeas.requests.model import Stage, Status
+from habeas.requests.moves import move
+from habeas.requests.sealing import Alternatives, open_alternatives, seal_identities
+from habeas.store import audit
+from habeas.store import requests as store
+
+DATA_SUBJECT = "data_subject"
+"""The actor of what a person decides with a code."""
+
+NAME = "verification_code"
+
+
+class NotWaiting(Conflict):
+    """The request doesn't wait for a code (fidesops answers 400)."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "not_waiting_for_code"
+
+
+def address_to_verify(alternatives: Alternatives) -> str:
+    """The one e-mail address among a request's identities that a code is sent to.
+
+    Raises BadInput without one, and for several: each would get a message that its owner may not want.
+    """
+    found = {
+        canonical_email(each.value): each.value for group in alternatives for each in group if each.kind == "email"
+    }
+    if not found:
+        raise BadInput("an e-mail address is needed, to send a code to", where="identity.email")
+    if len(found) > 1:
+        raise BadInput(
+            "more than one e-mail address can't be verified at once", where="identity.email", fix="give one of them"
+        )
+    (address,) = found.values()
+    return check_recipient(address)
+
+
+def kinds_of(identities: Iterable[Identity]) -> dict[str, list[str] | None]:
+    """The columns `kinds` (those that may seed) and `claimed` (those given besides, by claim alone)."""
+    seeding, claimed = set[str](), set[str]()
+    for each in identities:
+        (claimed if each.assurance is Assurance.CLAIMED else seeding).add(each.kind)
+    return {"kinds": sorted(seeding), "claimed": sorted(claimed - seeding) or None}
+
+
+def verify(installation: Installation, request_id: str, code: str) -> dict[str, Any]:
+    """Take a code for a request that waits for it; its item, as public intake shows it.
+
+    Raises NotFound, NotWaiting, CodeExpired or WrongCode. Of two right answers at once one succeeds.
+    """
+    now = installation.clock.now()
+    with installation.database.begin() as connection:
+        row = _waiting(connection, request_id)
+        alternatives = open_alternatives(installation.vault, request_id, row["sealed_identities"])
+        address = address_to_verify(alternatives)
+        verdict = answer_code(connection, installation, request_id, address, code, once=True)
+        if verdict is Verdict.RIGHT:
+            _accept(connection, installation, row, _verified(alternatives, address))
+            row = store.find_by_ids(connection, [request_id])[request_id]
+    raise_for(verdict, request_id)
+    installation.wake()
+    return item_of(row, {}, now.date())
+
+
+def resend(installation: Installation, request_id: str) -> None:
+    """Send another code; earlier ones work no more. Raises NotFound, NotWaiting or TooSoon."""
+    with installation.database.begin() as connection:
+        row = _waiting(connection, request_id)
+        check_resend(connection, installation, request_id)
+        alternatives = open_alternatives(installation.vault, request_id, row["sealed_identities"])
+        send_code(connection, installation, request_id, address_to_verify(alternatives), NAME)
+    installation.wake()
+
+
+def told_config(installation: Installation) -> dict[str, bool]:
+    """Whether public requests are verified, and whether a code could be sent (fidesops)."""
+    with installation.database.read() as connection:
+        sendable = is_configured(connection, installation)
+    return {
+        "identity_verification_required": installation.settings.subject_identity_verification_required,
+        "valid_email_config_exists": sendable,
+    }
+
+
+def after_intake(approval_required: bool) -> tuple[Status, Stage]:
+    """Where a request goes whose identity needs no further proof."""
+    return Status.PENDING, Stage.APPROVE if approval_required else Stage.QUEUED
+
+
+def put_receipt(
+    connection: Connection, installation: Installation, request_id: str, address: str | None, actions: Iterable[str]
+) -> None:
+    """Tell the person that the request was received, where the settings say so and a message can be sent."""
+    if not installation.settings.send_request_receipt_notification:
+        return
+    language = installation.settings.message_language
+    told = "\n".join(f"- {word(action, language)}" for action in dict.fromkeys(actions))
+    values = {"actions": told, "request_id": request_id}
+    notify(connection, installation, "request_received", request_id, address, values)
+
+
+def notify(
+    connection: Connection,
+    installation: Installation,
+    name: str,
+    request_id: str,
+    address: str | None,
+    values: Mapping[str, str],
+) -> None:
+    """Put a message about a request into the outbox; where it can have none (no e-mail configured, or no single
+    address known to be the person's) only the log says so, as with fidesops.
+    """
+    if not is_configured(connection, installation):
+        return
+    try:
+        if address is None:
+            raise BadInput("no address is known", where="identity.email")
+        put_message(connection, installation, name, request_id, address, values)
+    except BadInput as problem:
+        get_logger(__name__).warning("message.not_possible", request=request_id, name=name, reason=problem.message)
+
+
+def known_address(identities: Iterable[Identity]) -> str | None:
+    """The e-mail address that is verified, else one that is vouched for; never one that is merely claimed."""
+    found = [each for each in identities if each.kind == "email" and each.assurance is not Assurance.CLAIMED]
+    found.sort(key=lambda each: each.assurance is not Assurance.VERIFIED)
+    return found[0].value if found else None
+
+
+def _waiting(connection: Connection, request_id: str) -> dict[str, Any]:
+    row = store.find_by_ids(connection, [request_id]).get(request_id)
+    if row is None:
+        raise NotFound(f"No privacy request found with id '{request_id}'")
+    if row["status"] != Status.IDENTITY_UNVERIFIED:
+        raise NotWaiting("it waits for no code (any more)", where=request_id)
+    return row
+
+
+def _verified(alternatives: Alternatives, address: str) -> Alternatives:
+    """The identities with that address verified, the others as they were."""
+    wanted = canonical_email(address)
+    return tuple(
+        tuple(
+            msgspec.structs.replace(each, assurance=Assurance.VERIFIED)
+            if each.kind == "email" and canonical_email(each.value) == wanted
+            else each
+            for each in group
+        )
+        for group in alternatives
+    )
+
+
+def _accept(
+    connection: Connection, installation: Installation, row: Mapping[str, Any], alternatives: Alternatives
+) -> None:
+    now = installation.clock.now()
+    status, stage = after_intake(installation.settings.require_manual_request_approval)
+    values = {
+        "identity_verified_at": now,
+        "sealed_identities": seal_identities(installation.vault, [(row["id"], alternatives)])[0],
+        **kinds_of(each for group in alternatives for each in group),
+    }
+    move(connection, row, status, stage, now, **values)
+    rules = store.find_policies(connection, ids=[row["policy_id"]])
+    actions = [each["rule_action_type"] for each in rules if each["rule_id"] is not None]
+    put_receipt(connection, installation, row["id"], address_to_verify(alternatives), actions)
+    audit.append(connection, installation.clock, DATA_SUBJECT, "privacy_request.verified", row["id"], None)
