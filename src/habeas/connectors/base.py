@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 from pydantic import BaseModel
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from habeas.core.errors import SourceError
 from habeas.core.identity import is_telling
 from habeas.core.nested import Entries
-from habeas.core.schema import StoreSchema, TableName
+from habeas.core.schema import RemainsOf, StoreSchema, TableName
 from habeas.plan.model import Link, Plan, Segment, Standing, Step
 
 Secrets = Mapping[int, Mapping[str, str]]
@@ -143,6 +143,23 @@ Fence = Callable[[], None]
 """Raises `Fenced` if this attempt no longer holds its epoch. Called before each write transaction."""
 
 
+class Erased(Protocol):
+    """What the ledger knows of rows that an earlier erasure left."""
+
+    @property
+    def digest_key(self) -> bytes:
+        """The key of the rows' digests."""
+        ...
+
+    def kinds(self, address: str) -> Mapping[RemainsOf, int]:
+        """What its digests of a collection's rows cover, with how many there are."""
+        ...
+
+    def among(self, address: str, kind: RemainsOf, rows: Sequence[tuple[tuple[Any, ...], bytes]]) -> list[int]:
+        """Positions of those rows (key, digest) that are as they were left."""
+        ...
+
+
 class Reader(ABC):
     """One snapshot of one store, in which the rows of a segment's steps are found and read."""
 
@@ -182,6 +199,14 @@ class Reader(ABC):
     @abstractmethod
     def traverse(self) -> int:
         """Follow all links inside the segment, and landed ones, to the least fixpoint; rows added."""
+
+    def disregard(self, erased: Erased) -> int:
+        """Judge again without rows that an erasure left as they are: they are nobody's; rows added or strengthened."""
+        return 0
+
+    def nobodys(self, step: Step) -> Iterator[list[tuple[Any, ...]]]:
+        """Stream the keys of rows of a step that were found to be nobody's."""
+        yield from ()
 
     @abstractmethod
     def counts(self, step: Step) -> Mapping[tuple[int, Standing], int]:
@@ -256,6 +281,12 @@ class Writer(ABC):
         """Delete exactly the chunk's rows whose digest, under the key they were frozen with, is still the
         frozen one; returns rows deleted. Running twice deletes nothing more.
         """
+
+    def remains(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> tuple[RemainsOf, list[bytes]] | None:
+        """The digests of the chunk's masked rows as they are now, by which they are known again; zeros for a row that
+        isn't masked. None where the system can't tell.
+        """
+        return None
 
     def try_out(self, step: Step, chunk: FrozenChunk, check: str) -> Sequence[int]:
         """Positions of the chunk's rows whose masked values a CHECK of the store would refuse. Writes nothing.

@@ -41,6 +41,14 @@ class ColumnType(msgspec.Struct, frozen=True):
     values: tuple[str, ...] = ()  # of an enum
 
 
+class RemainsOf(msgspec.Struct, frozen=True):
+    """What digests of rows, as an erasure left them, cover: these columns of the table that has this fingerprint."""
+
+    fingerprint: str
+    columns: tuple[str, ...]
+    types: tuple[ColumnType, ...]
+
+
 class ColumnSchema(msgspec.Struct, frozen=True):
     """One live column. `generated` columns can't be written; `default` says that one exists."""
 

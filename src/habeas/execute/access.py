@@ -85,7 +85,15 @@ def run_access(
     # A row that she owns together with another member of the cohort is hers to erase along with him, but not
     # hers to read: an access judges as if she were alone.
     alone, seeds = context.plan.alone, context.seeds()
-    traversal = Traversal(alone, context.connector, context.spool, seeds=seeds, label=context.label, begin=begin)
+    traversal = Traversal(
+        alone,
+        context.connector,
+        context.spool,
+        seeds=seeds,
+        label=context.label,
+        begin=begin,
+        erased=context.erased,
+    )
     traversal.run(visit)
     for rows in spooled:
         rows.sort(key=lambda each: each.step)

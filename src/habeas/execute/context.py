@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from habeas.connectors.base import Connector, Fence, SeedValue, Writer
+from habeas.connectors.base import Connector, Erased, Fence, SeedValue, Writer
 from habeas.core.identity import Assurance, Identity, canonical
 from habeas.plan.model import Plan, Step
 from habeas.spool.frames import Frame, Spool
@@ -81,6 +81,7 @@ class CohortContext:
     log: LogSink
     digest_key: bytes = field(repr=False)
     region: str = "US"
+    erased: Erased | None = None  # rows that an earlier erasure left: they are nobody's
     wrote: Callable[[], None] = lambda: None  # called when a store may have been written to
 
     @contextmanager

@@ -169,6 +169,7 @@ def _traverse(context: CohortContext, visit: VisitSteps, *, seeded: bool, frozen
         context.spool,
         seeds=context.seeds() if seeded else (),
         own=context.seeds(),
+        erased=context.erased,
         label=context.label,
         loads=frozen.loads if frozen else None,
     )

@@ -146,6 +146,17 @@ class Freezer:
         if written:
             self.context.frames.record(written)
 
+    def keep_nobodys(self, reader: Reader, step: Step) -> None:
+        """Keep the keys of rows that are nobody's beside those that are the subject's: guards treat both alike."""
+        written = []
+        for number, keys in enumerate(reader.nobodys(step)):
+            columns = [list(column) for column in zip(*keys, strict=True)]
+            chunk = FrozenChunk(step.index, number, columns, [0] * len(keys), {}, [], [])
+            name = f"{self._own_prefix}{step.index:05}-nobodys-{number:06}"
+            written.append(self.context.spool.write(name, pack_chunk(chunk), durable=True))
+        if written:
+            self.context.frames.record(written)
+
     def own(self, step: int) -> Iterator[FrozenChunk]:
         """Keys of the subject's rows of a step, written or not."""
         for frame in self.context.frames.list(f"{self._own_prefix}{step:05}-"):
@@ -315,6 +326,8 @@ class VisitSteps:
             tally = self._tallies.setdefault(index, Tally())
             if not self._new_only:
                 _count_kept(reader, step, tally)
+            if index in self._asked and not self._new_only:
+                self._freezer.keep_nobodys(reader, step)
             if step.writes:
                 self.rows += self._freezer.freeze_step(reader, step, tally, new_only=self._new_only)
             elif index in self._asked and not self._new_only:

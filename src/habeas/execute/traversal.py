@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from habeas.connectors.base import Connector, FrozenChunk, Landing, Reader, SeedValue, at
+from habeas.connectors.base import Connector, Erased, FrozenChunk, Landing, Reader, SeedValue, at
 from habeas.execute.wire import pack_landings, unpack_landings
 from habeas.plan.model import Link, Plan, Segment, Standing
 from habeas.spool.frames import Frame, Spool
@@ -66,6 +66,7 @@ class Traversal:
         loads: Loads | None = None,
         name: str = "landings",
         begin: Begin | None = None,
+        erased: Erased | None = None,
     ) -> None:
         self._plan = plan
         self._connector = connector
@@ -76,6 +77,7 @@ class Traversal:
         self._label = label
         self._loads = loads
         self._begin = begin
+        self._erased = erased  # rows that hold nothing back
         self._begun: set[Segment] = set()
 
     def run(self, visit: Visit) -> None:
@@ -105,6 +107,8 @@ class Traversal:
         with at(plan.steps[segment.steps[0]]), connector.reader(plan, segment, self._label) as reader:
             self._feed(segment, reader)
             reader.traverse()
+            if self._erased is not None:
+                reader.disregard(self._erased)
             changed = [self._exchange.depart(_by_link(link), reader.departures(link)) for link in plan.exports(segment)]
             changed += [
                 self._exchange.depart(_by_step(index, columns), _landings(reader.own(plan.steps[index], columns)))

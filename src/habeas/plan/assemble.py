@@ -133,7 +133,7 @@ class _Assembly:
         self._used: dict[CollectionAddress, set[str]] = defaultdict(set)
         self._inside: dict[CollectionAddress, dict[str, Column]] = defaultdict(dict)
         self._number = iter(range(len(draft.traversal.links())))
-        pointers = draft.pointers or Pointers(draft.graph)
+        self._pointers = pointers = draft.pointers or Pointers(draft.graph)
         above = people_above(draft.graph, draft.traversal, draft.standings)
         self._found = {address: self._find(address, pointers, above) for address in index}
         for address in index:
@@ -214,6 +214,7 @@ class _Assembly:
             ),
             key=key,
             people=node.people,
+            witness=self._pointers.is_asked(address),
             seeds=tuple(self._seed(node, path) for path in found.seeds),
             links=tuple(self._link(node, link, rivals) for link, rivals in found.links),
             pointings=tuple(self._pointing(address, each) for each in found.pointed),

@@ -226,6 +226,7 @@ class Step(msgspec.Struct, frozen=True):
     # Of that step the rows that are declared shared, where the mask's field holds a value of the subject's: as
     # `seeds` tell. Nothing else of them is written, and only while they hold it.
     own_of: int | None = None
+    witness: bool = False  # whether ownership tests may ask whose its rows are, so that the ledger must know them again
 
     @property
     def writes(self) -> bool:

@@ -90,6 +90,13 @@ class Pointers:
         """References that rows of `holder` themselves hold to rows of `people`, in order."""
         return sorted(self._from[holder][people]) if holder in self._from else []
 
+    def is_asked(self, address: CollectionAddress) -> bool:
+        """Whether rows of the collection can hold back others: people who are pointed to, and what points to rows."""
+        nodes = self._graph.nodes
+        if nodes[address].people and self._to.get(address):
+            return True
+        return any(not nodes[target].people for target in self._from.get(address, ()))
+
     def at(self, address: CollectionAddress) -> list[Pointed]:
         """Tables whose rows point to rows of the collection, in order of name."""
         return sorted(self._to.get(address, ()), key=lambda each: (str(each.table), each.columns, each.target_columns))

@@ -29,8 +29,9 @@ from habeas.requests.model import Stage, Status
 from habeas.requests.places import Place, Places
 from habeas.requests.sealing import open_identities, open_package_key, open_seed, open_spool_key
 from habeas.spool.frames import Frame, Spool
-from habeas.store import cohorts, logs
+from habeas.store import cohorts, ledger, logs
 from habeas.store import requests as store
+from habeas.store.erased import ErasedRows
 
 DIGEST_PURPOSE = "row-digest"
 FRESH_SECONDS = 0.1  # for how long a guarded write counts as a look at the epoch
@@ -51,6 +52,12 @@ class Progress(msgspec.Struct):
     wrote: bool = False  # whether masking may have begun, as far as whoever takes over can know
     verified: bool = False
     frames: dict[str, tuple[int, str]] = {}  # durable frames by name: size and digest
+
+
+def erased_rows(installation: Installation) -> ErasedRows:
+    """What the ledger knows of rows that hold nothing back."""
+    vault = installation.vault
+    return ErasedRows(installation.database, vault.key(ledger.KEY_PURPOSE), vault.key(DIGEST_PURPOSE))
 
 
 class Attempt:
@@ -94,6 +101,7 @@ class Attempt:
             log=self.log,
             digest_key=installation.vault.key(DIGEST_PURPOSE),
             region=installation.settings.phone_region,
+            erased=erased_rows(installation),
         )
 
     def fence(self) -> None:

@@ -11,13 +11,15 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from habeas.connectors.base import FrozenChunk
 from habeas.core.errors import Fenced, HabeasError, Refused
 from habeas.durable.boundary import reach
 from habeas.execute.context import Member
+from habeas.execute.deletes import as_masked
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Freezer
 from habeas.execute.receipt import build_receipt
-from habeas.plan.model import Plan
+from habeas.plan.model import Plan, Step
 from habeas.requests.attempt import Attempt, MembersLeft
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
 from habeas.requests.sealing import identity_index
@@ -47,6 +49,7 @@ def keep_ledger(attempt: Attempt) -> None:
             chunk.others,
             secret=secret,
             clock=installation.clock,
+            remains=_remains(attempt, step, chunk),
         )
         for step, chunk in written
     )
@@ -54,6 +57,15 @@ def keep_ledger(attempt: Attempt) -> None:
         with installation.database.begin() as connection:
             ledger.append_rows(connection, some)
         reach("ledger.chunk")
+
+
+def _remains(attempt: Attempt, step: Step, chunk: FrozenChunk) -> ledger.Remains | None:
+    """What tells the rows again that stay: asked only where they can hold back rows of others."""
+    if not step.witness or (step.delete and not chunk.held):
+        return None
+    with attempt.context.writer(step.connection) as writer:
+        found = writer.remains(as_masked(step), chunk, attempt.context.digest_key)
+    return None if found is None else ledger.Remains(*found)
 
 
 def complete(attempt: Attempt) -> None:

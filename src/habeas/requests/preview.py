@@ -22,6 +22,7 @@ from habeas.plan.explain import Explanation
 from habeas.plan.explain import explain as explain_plan
 from habeas.plan.model import Plan, Segment, Standing
 from habeas.policy.model import ActionType, Policy, Rule
+from habeas.requests.attempt import erased_rows
 from habeas.requests.installation import Installation
 from habeas.requests.submission import read_identities
 from habeas.spool.frames import Spool, new_data_key
@@ -116,7 +117,13 @@ def _count(installation: Installation, plan: Plan, given: Iterable[Identity]) ->
     spool = Spool(installation.settings.data_dir / "spool", name, 0, new_data_key())
     try:
         traversal = Traversal(
-            plan, installation.sources.connector, spool, seeds=seeds, own=seeds, label=f"habeas/{name}/0"
+            plan,
+            installation.sources.connector,
+            spool,
+            seeds=seeds,
+            own=seeds,
+            label=f"habeas/{name}/0",
+            erased=erased_rows(installation),
         )
         found = count_rows(traversal, plan)
     finally:

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from habeas.store.ledger import RemainsOf, hashed_key, unpack_keys
+from habeas.core.schema import RemainsOf
+from habeas.store.ledger import hashed_key, unpack_keys
 from habeas.store.session import Database
 from habeas.store.tables import ledger
 
@@ -22,15 +23,23 @@ _CHUNKS = 20  # read at once
 
 
 class ErasedRows:
-    """The ledger's answer. `secret` is the vault's ledger key, `digest_key` the one that rows are digested with."""
+    """The ledger's answer, as of when a collection was first asked about. `secret` is the vault's ledger key,
+    `digest_key` the one that rows are digested with.
+    """
 
     def __init__(self, database: Database, secret: bytes, digest_key: bytes) -> None:
         self._database = database
         self._secret = secret
         self.digest_key = digest_key
+        self._kinds: dict[str, dict[RemainsOf, int]] = {}
 
     def kinds(self, address: str) -> Mapping[RemainsOf, int]:
         """What digests of a collection's erased rows cover, with how many rows there are; most often none."""
+        if address not in self._kinds:
+            self._kinds[address] = self._read_kinds(address)
+        return self._kinds[address]
+
+    def _read_kinds(self, address: str) -> dict[RemainsOf, int]:
         told = sa.select(ledger.c.remains_of, ledger.c.size).where(
             ledger.c.address == address, ledger.c.remains.is_not(None)
         )

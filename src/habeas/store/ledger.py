@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from habeas.core.clock import Clock, SystemClock
-from habeas.core.schema import ColumnType
+from habeas.core.schema import RemainsOf
 from habeas.core.values import canonical_text
 from habeas.store.session import insert_new
 from habeas.store.tables import ledger
@@ -49,14 +49,6 @@ class LedgerChunk(NamedTuple):
     digests: Sequence[bytes]
     owners: Sequence[int]
     others: Mapping[int, Sequence[int]]
-
-
-class RemainsOf(msgspec.Struct, frozen=True):
-    """What digests of rows as they were left cover: these columns, of the table as its fingerprint says."""
-
-    fingerprint: str
-    columns: tuple[str, ...]
-    types: tuple[ColumnType, ...]
 
 
 class Remains(NamedTuple):

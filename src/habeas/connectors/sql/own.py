@@ -1,4 +1,4 @@
-"""Finding the subject's own fields in rows that are declared shared: a statement for each way to know them. Text only.
+"""Finding the subject's own fields in rows that are declared shared: a statement for each way to know them.
 
 Only found rows of the step that finds them are looked at, and none that is some member's altogether: those are written
 whole.
@@ -6,10 +6,36 @@ whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
+from habeas.connectors.base import SeedValue
+from habeas.connectors.sql.seeds import SeedBatch, seed_batches
+from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.statements import SegmentStatements, column_of
 from habeas.plan.model import Seed, Standing, Step
+
+
+def claimed_rows(
+    session: Session, statements: SegmentStatements, step: Step, values: Sequence[SeedValue]
+) -> Iterator[tuple[Row, int]]:
+    """Keys of shared rows that hold a member's own value, with the member; of documents all, to be opened later."""
+    if step.masks[0].parts:
+        for row in chain.from_iterable(session.stream(claim_documents(statements, step))):
+            yield row[:-1], row[-1]
+        return
+    for seed in step.seeds:
+        given = [each for each in values if each.kind == seed.kind and (seed.declared or each.is_telling)]
+        claim = claim_values(statements, step, seed)
+        for batch in seed_batches(statements.dialect, step, seed, given):
+            yield from _confirmed(session, claim, batch, len(step.key))
+
+
+def _confirmed(session: Session, claim: Claim, batch: SeedBatch, width: int) -> Iterator[tuple[Row, int]]:
+    for row in chain.from_iterable(session.stream(claim.statement, {"values": batch.bound})):
+        if row[-1] in batch.members(row[width], row[width + 1] if claim.numbered else None):
+            yield row[:width], row[-1]
 
 
 class Claim(NamedTuple):

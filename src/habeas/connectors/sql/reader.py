@@ -14,16 +14,16 @@ from typing import Any
 
 from msgspec import DecodeError
 
-from habeas.connectors.base import FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
-from habeas.connectors.sql import holding, own, reading
+from habeas.connectors.base import Erased, FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
+from habeas.connectors.sql import holding, own, reading, remains
 from habeas.connectors.sql.alike import merge_alike
 from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session
-from habeas.connectors.sql.statements import HELD, SegmentStatements, column_of
+from habeas.connectors.sql.statements import HELD, NOBODY, SegmentStatements, column_of
 from habeas.connectors.sql.writing import Compiled, StepWrites
-from habeas.core.schema import TypeFamily
+from habeas.core.schema import RemainsOf, TypeFamily
 from habeas.core.values import canonical_text, decode_json
 from habeas.plan.model import Link, Seed, Standing, Step
 
@@ -32,6 +32,7 @@ DOCUMENT_ROWS = 1_000  # whole documents are held, which may be large
 LANDING_ROWS = 10_000
 ANALYZED_FROM = 5_000  # below, the planner's guess from the table's size is good enough
 LOADED, DEFERRED = 1, 2
+NO_MEMBER = -1
 
 
 class SqlReader(Reader):
@@ -85,24 +86,8 @@ class SqlReader(Reader):
         if step.origin not in self._changed:
             return
         self._tick += 1
-        rows = self._with_documents(step) if step.masks[0].parts else self._with_values(step, list(values))
+        rows = own.claimed_rows(self._session, self._statements, step, list(values))
         self._put(step, ((member, int(Standing.OWN), self._tick, 0, *key) for key, member in rows))
-
-    def _with_documents(self, step: Step) -> Iterator[tuple[Row, int]]:
-        for row in chain.from_iterable(self._session.stream(own.claim_documents(self._statements, step))):
-            yield row[:-1], row[-1]
-
-    def _with_values(self, step: Step, values: Sequence[SeedValue]) -> Iterator[tuple[Row, int]]:
-        for seed in step.seeds:
-            given = [each for each in values if each.kind == seed.kind and (seed.declared or each.is_telling)]
-            for batch in seed_batches(self._statements.dialect, step, seed, given):
-                yield from self._claimed(step, seed, batch)
-
-    def _claimed(self, step: Step, seed: Seed, batch: SeedBatch) -> Iterator[tuple[Row, int]]:
-        claim, width = own.claim_values(self._statements, step, seed), len(step.key)
-        for row in chain.from_iterable(self._session.stream(claim.statement, {"values": batch.bound})):
-            if row[-1] in batch.members(row[width], row[width + 1] if claim.numbered else None):
-                yield row[:width], row[-1]
 
     def land(self, link: Link, landings: Iterable[Landing]) -> None:
         """Values that the column's type can't hold are dropped: no row matches them."""
@@ -266,6 +251,45 @@ class SqlReader(Reader):
         if count:
             self._note(target, count)
         return count
+
+    def disregard(self, erased: Erased) -> int:
+        """Until no more rows are found to be nobody's, since each may free rows that others are held back by."""
+        total = 0
+        while any([self._find_nobodys(link, erased) for link in self._statements.links if self._tested.get(link.id)]):
+            self._judged.clear()
+            total += self.traverse()
+        return total
+
+    def _find_nobodys(self, link: Link, erased: Erased) -> int:
+        statements = self._statements
+        count = 0
+        for witness in statements.witnesses(link):
+            if witness.far or witness.step is None or witness.step not in statements.names:
+                continue
+            step = statements.plan.steps[witness.step]
+            for covered, most in erased.kinds(step.address).items() if step.key else ():
+                if covered.fingerprint == step.fingerprint:
+                    text = remains.holders(statements, link, witness, covered, most)
+                    count += self._take_nobodys(step, covered, text, erased)
+        return count
+
+    def _take_nobodys(self, step: Step, covered: RemainsOf, text: str, erased: Erased) -> int:
+        names, dialect = self._statements.names[step.index], self._statements.dialect
+        rows = chain.from_iterable(self._session.stream(text, dialect.digest_parameters(erased.digest_key)))
+        left: list[Row] = []
+        while batch := list(islice(rows, LANDING_ROWS)):
+            asked = [(tuple(row[:-1]), bytes(row[-1])) for row in batch]
+            left += [asked[position][0] for position in erased.among(step.address, covered, asked)]
+        if left:
+            filling = dialect.fill_found(names.found, names.keys)
+            self._session.put(filling.statement, [(NO_MEMBER, NOBODY, 0, LOADED, *key) for key in left])
+        return len(left)
+
+    def nobodys(self, step: Step) -> Iterator[list[Row]]:
+        """By a server-side cursor."""
+        yield from map(
+            list, self._session.stream(remains.nobodys(self._statements, self._statements.names[step.index]))
+        )
 
     def _release(self) -> int:
         """Rows found by identity that no shared reference claimed are the subject's after all."""

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from habeas.connectors.sql.dialect import Dialect, Ingredient
 from habeas.connectors.sql.expression import Compiler, cut
-from habeas.connectors.sql.statements import HELD, Names, SegmentStatements, column_of
+from habeas.connectors.sql.statements import NOBODY, Names, SegmentStatements, column_of
 from habeas.core.errors import Refused
 from habeas.core.expression import reads_column, secret_names
 from habeas.plan.model import Column, Link, Mask, Step
@@ -29,8 +29,8 @@ def count_rows(names: Names) -> str:
     """Found rows by member and standing; of rows that are alike, all."""
     if names.step.alike:
         joined = f"{names.found} AS h JOIN {names.table} AS t ON {names.same_row('t', 'h')}"
-        return f"SELECT h.m, h.s, COUNT(*) FROM {joined} WHERE h.s < {HELD} GROUP BY h.m, h.s"
-    return f"SELECT m, s, COUNT(*) FROM {names.found} WHERE s < {HELD} GROUP BY m, s"
+        return f"SELECT h.m, h.s, COUNT(*) FROM {joined} WHERE h.s < {NOBODY} GROUP BY h.m, h.s"
+    return f"SELECT m, s, COUNT(*) FROM {names.found} WHERE s < {NOBODY} GROUP BY m, s"
 
 
 def read_rows(
@@ -46,7 +46,7 @@ def read_rows(
     chosen += [] if led is None else ["l.p"]
     return (
         f"SELECT {', '.join(['h.m', 'h.s', *chosen])} FROM {names.found} AS h "
-        f"JOIN {names.table} AS t ON {names.same_row('t', 'h')}{joined} WHERE h.s < {HELD} ORDER BY {order}"
+        f"JOIN {names.table} AS t ON {names.same_row('t', 'h')}{joined} WHERE h.s < {NOBODY} ORDER BY {order}"
     )
 
 
@@ -82,11 +82,11 @@ def _others_that_point(statements: SegmentStatements, link: Link) -> str:
     names, dialect = statements.names[link.source], statements.dialect
     listed = ", ".join(f"d.v{index}" for index in range(len(link.source_columns)))
     same = " AND ".join(f"p.{dialect.quote(name)} = d.v{index}" for index, name in enumerate(link.source_columns))
-    member = "" if statements.plan.erases else " AND f.m = d.m"
     table = statements.rows_of(names, link.source_columns, scanned=True)
     return (
         f"SELECT DISTINCT d.m, {listed} FROM d JOIN {table} AS p ON {same} "
-        f"LEFT JOIN {names.found} AS f ON {names.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
+        f"LEFT JOIN {names.found} AS f ON {names.same_row('p', 'f')} AND {statements.holds_nothing('d')} "
+        "WHERE f.m IS NULL"
     )
 
 

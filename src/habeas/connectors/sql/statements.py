@@ -18,8 +18,10 @@ from habeas.core.errors import SchemaChanged
 from habeas.core.schema import TableName
 from habeas.plan.model import Column, Link, Plan, Pointing, Seed, Segment, Standing, Step
 
-HELD = 9
-"""Standing of rows found by identity that a declared shared reference may claim; nothing follows them yet."""
+NOBODY, HELD = 8, 9
+"""Standings of rows that hold nothing back, since an erasure left them as they are; and of rows found by identity that
+a declared shared reference may claim: nothing follows either.
+"""
 
 _WEAK = f"{Standing.SHARED:d}, {Standing.SHARED_ROW:d}, {Standing.CONTEXT:d}"
 
@@ -357,7 +359,12 @@ class SegmentStatements:
         return self._merge(link, select, first=first)
 
     def _blocks(self, link: Link, names: Names, witness: Witness) -> str:
-        select = f"SELECT c.m, {names.listed('c')}, {witness.standing:d} AS s FROM {self.candidates(link)} AS c"
+        return self.held(link, witness, f"c.m, {names.listed('c')}, {witness.standing:d} AS s")
+
+    def held(self, link: Link, witness: Witness, chosen: str) -> str:
+        """A select of what is chosen of rows `c` that the link reached and the rows `p` that hold them back."""
+        names = self.names[self.step_of(link).index]
+        select = f"SELECT {chosen} FROM {self.candidates(link)} AS c"
         if witness.far:
             return select
         pairs = zip(witness.columns, witness.target_columns, strict=True)
@@ -373,8 +380,13 @@ class SegmentStatements:
         if witness.step is None:
             return row
         other = self.names[witness.step]
-        member = "" if self._any_member else " AND f.m = c.m"
-        return f"{row} LEFT JOIN {other.found} AS f ON {other.same_row('p', 'f')} AND f.s = 1{member} WHERE f.m IS NULL"
+        known = f"{other.same_row('p', 'f')} AND {self.holds_nothing('c')}"
+        return f"{row} LEFT JOIN {other.found} AS f ON {known} WHERE f.m IS NULL"
+
+    def holds_nothing(self, row: str) -> str:
+        """That the found row `f` holds back nothing of that row's member: it is the subject's, or nobody's."""
+        own = "f.s = 1" if self._any_member else f"(f.s = 1 AND f.m = {row}.m)"
+        return f"({own} OR f.s = {NOBODY})"
 
     def _witnessing(self, names: Names, witness: Witness) -> str:
         if witness.step is not None:

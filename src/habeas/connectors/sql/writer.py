@@ -12,11 +12,14 @@ from typing import Any
 
 from habeas.connectors.base import Fence, FrozenChunk, Verified, Writer, at
 from habeas.connectors.sql.dialect import Dialect
+from habeas.connectors.sql.remains import covered_by
 from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.writing import CHANGED, KEPT, UNTOUCHED, VANISHED, StepWrites, known_table
+from habeas.core.schema import RemainsOf
 from habeas.plan.model import Step
 
 ANALYZED_FROM = 1_000
+DIGEST_BYTES = 32
 
 
 class SqlWriter(Writer):
@@ -124,6 +127,20 @@ class SqlWriter(Writer):
             return ()
         with at(step):
             return [position for position, state in self._states(step, chunk, digest_key) if state == KEPT]
+
+    def remains(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> tuple[RemainsOf, list[bytes]] | None:
+        """By one join with the rows that are masked."""
+        if step.delete or step.rekeys or not step.key:
+            return None
+        writes, digests = self._of(step), [bytes(DIGEST_BYTES)] * len(chunk)
+        if len(chunk):
+            with at(step), self._transaction(writes=False):
+                self._fill(writes, chunk, digests=False)
+                told = writes.remains()
+                parameters = {**told.constants, **self._dialect.digest_parameters(digest_key)}
+                for position, digest in self._session.fetch(told.statement, parameters):
+                    digests[position] = bytes(digest)
+        return covered_by(step), digests
 
     def try_out(self, step: Step, chunk: FrozenChunk, check: str) -> Sequence[int]:
         """By the store's own condition over the frozen values."""

@@ -15,6 +15,7 @@ from habeas.connectors.sql.checks import condition_of
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.expression import Compiler, cut
 from habeas.connectors.sql.reading import digest_texts, is_constant
+from habeas.connectors.sql.remains import covered_by, texts_of
 from habeas.connectors.sql.statements import column_of, row_keys_of, row_parts
 from habeas.core.errors import Refused
 from habeas.core.expression import Constant, Null
@@ -179,6 +180,15 @@ class StepWrites:
             f"JOIN {self.table} AS t ON {self._joined()} GROUP BY w.p"
         )
         return Compiled(statement, compiler.constants)
+
+    def remains(self) -> Compiled:
+        """Positions and present digests of the rows that are masked."""
+        masked, compiler = self._masked()
+        digest = self.dialect.row_digest(texts_of(self.dialect, covered_by(self.step), "t"))
+        return Compiled(
+            f"SELECT w.p, {digest} FROM {self.work} AS w JOIN {self.table} AS t ON {self._joined()} WHERE {masked}",
+            compiler.constants,
+        )
 
     def _verify_rekeyed(self, masked: str, compiler: Compiler) -> Compiled:
         """By the new keys; a row under an old key is the frozen one only if its digest still is."""
