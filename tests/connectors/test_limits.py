@@ -7,7 +7,7 @@ import threading
 import pytest
 from pydantic import ValidationError
 
-from connectorbook import HARNESSES, Harness, PlanBook, by_email, chunks, no_fence, seed
+from connectorbook import Harness, PlanBook, by_email, chunks, harnesses, no_fence, seed
 from habeas.connectors.base import Connector
 from habeas.connectors.registry import connector_class, connector_classes
 from habeas.core.errors import BadInput, SourceDenied, SourceTimeout
@@ -27,7 +27,7 @@ def people(harness: Harness, connector: Connector) -> PlanBook:
 
 
 def test_every_database_kind_has_a_harness() -> None:
-    assert {each.kind for each in connector_classes() if each.category == "database"} <= set(HARNESSES)
+    assert {each.kind for each in connector_classes() if each.category == "database"} <= set(harnesses())
 
 
 def test_an_unknown_kind_names_those_there_are() -> None:

@@ -77,7 +77,7 @@ def test_columns_keys_and_types(people: TableSchema) -> None:
 
 
 def test_foreign_keys_with_their_actions(harness: Harness, people: TableSchema) -> None:
-    late = harness.kind == "sqlite"  # which can check every key at the end
+    late = harness.late_constraints
     assert set(people.foreign_keys) == {
         ForeignKey(("boss",), TableName("people"), ("id",), "SET NULL", "NO ACTION", late),
         ForeignKey(("country", "code"), TableName("regions"), ("country", "code"), "NO ACTION", "CASCADE", late),
@@ -134,21 +134,11 @@ def test_a_drifted_schema_is_named_and_not_read(harness: Harness, connector: Con
     assert drift.value.code == "drift"
 
 
-TRIGGERS = {
-    "sqlite": ("CREATE TRIGGER noted AFTER UPDATE ON things BEGIN DELETE FROM others; END",),
-    "postgres": (
-        "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM others; RETURN new; END'",
-        "CREATE TRIGGER noted AFTER UPDATE ON things FOR EACH ROW EXECUTE FUNCTION noted()",
-    ),
-    "mariadb": ("CREATE TRIGGER noted AFTER UPDATE ON things FOR EACH ROW DELETE FROM others",),
-}
-
-
 def test_a_new_trigger_is_drift(harness: Harness, connector: Connector) -> None:
     harness.run("CREATE TABLE things (id INTEGER PRIMARY KEY)", "CREATE TABLE others (id INTEGER PRIMARY KEY)")
     tables = [TableName("things"), TableName("others")]
     before = connector.fingerprints(tables)
-    harness.run(*TRIGGERS[harness.kind])
+    harness.run(*harness.trigger)
     after = connector.fingerprints(tables)
     assert after[tables[0]] != before[tables[0]]
     assert after[tables[1]] == before[tables[1]]
