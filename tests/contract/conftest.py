@@ -92,6 +92,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
             flow.api.connect("shop", "sqlite", {"url": f"sqlite:///{place}"})
             flow.api.describe("shop", DATASET)
             flow.api.access_policy("copy", ["user"])
+            masks = {"strategy": "string_rewrite", "configuration": {"rewrite_value": "X"}}
+            flow.api.erasure_policy("erase", ["user"], masks)
             yield Office(flow, box)
 
 

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from habeas.core.identity import Identity
-from habeas.requests.model import Status
+from habeas.requests.model import Reason, Status
 
 SHOWN = (
     "id",
@@ -63,10 +63,21 @@ def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str
         "reviewer": {"id": row["reviewed_by"]} if row["reviewed_by"] else None,
         "days_left": None if due is None else (due.date() - today).days,
         "package": [_package(each) for each in row["package"] or ()],
-        "action_required_details": None,
+        "action_required_details": _action_required(row),
         "resume_endpoint": f"/privacy-request/{row['id']}/{ending}" if ending else None,
     }
     return item
+
+
+def _action_required(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What somebody must do, in fidesops' shape."""
+    if row["status"] != Status.REQUIRES_INPUT or row["reason"] != Reason.IDENTITIES_DISAGREE:
+        return None
+    return {
+        "step": "verify_identity",
+        "collection": row["reason_detail"]["address"],
+        "action_needed": [{"claimed_identities": ["drop", "vouch"]}],
+    }
 
 
 def policies_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

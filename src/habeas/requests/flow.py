@@ -29,6 +29,7 @@ from habeas.requests.attempt import Attempt, MembersLeft, begin_attempt
 from habeas.requests.cohort import Claim
 from habeas.requests.ending import complete, fail, keep_ledger, refuse_members, requeue
 from habeas.requests.installation import Installation
+from habeas.requests.judging import set_aside_disagreeing
 from habeas.requests.model import Reason, Stage
 from habeas.requests.packaging import deliver_packages
 from habeas.requests.places import Places
@@ -48,6 +49,7 @@ class StageOf:
 
 
 def _access(attempt: Attempt) -> None:
+    set_aside_disagreeing(attempt)
     places = attempt.open_places()
     result, spooled = run_access(attempt.context, [place.rules for place in places])
     reach("access.read")
@@ -56,6 +58,8 @@ def _access(attempt: Attempt) -> None:
 
 
 def _freeze(attempt: Attempt) -> None:
+    if not attempt.plan.accesses:
+        set_aside_disagreeing(attempt)
     attempt.progress.erasure = _freeze_or_refuse(attempt)
     attempt.progress.freeze_epoch = attempt.epoch
     attempt.progress.wrote = attempt.progress.erasure.frozen() > 0  # from here on, a crash leaves in doubt

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.engine import Connection
 
@@ -20,6 +20,7 @@ from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
 from habeas.requests.model import FINAL, Reason, Stage, Status
 from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
+from habeas.requests.verification import decided_values
 from habeas.store import audit, cohorts, switches
 from habeas.store import requests as store
 
@@ -93,6 +94,32 @@ def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bu
         move(connection, row, Status.PENDING, Stage.QUEUED, now, **requeue_values(row))
 
     return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True)
+
+
+def resume(
+    installation: Installation, request_id: str, *, actor: Actor, claimed: Literal["drop", "vouch"] | None = None
+) -> Bulk:
+    """Let a request that waits for somebody go on, planned anew. `claimed` decides about values that nobody vouches
+    for: `drop` goes on without them, `vouch` makes them as good as an authorised client's.
+
+    Raises BadInput where the request waits for that decision and there is none, Forbidden for one without the scope
+    `privacy-request:review`.
+    """
+    if claimed is not None:
+        actor.require("privacy-request:review")
+
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        if row["status"] != Status.REQUIRES_INPUT:
+            raise Conflict(f"can't be resumed: it is {row['status']}, not requires_input", where=row["id"])
+        values = requeue_values(row)
+        if claimed is not None:
+            values |= decided_values(installation, row, claimed)
+        elif row["reason"] == Reason.IDENTITIES_DISAGREE:
+            raise BadInput("the given identities disagree", where="claimed_identities", fix="say drop or vouch")
+        move(connection, row, Status.PENDING, Stage.QUEUED, now, **values)
+
+    detail = {"claimed_identities": claimed} if claimed else None
+    return _each(installation, [request_id], actor, "privacy_request.resumed", change, detail=detail, wakes=True)
 
 
 def pause_all(installation: Installation, *, actor: Actor) -> None:

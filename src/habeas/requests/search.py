@@ -30,6 +30,8 @@ _DECISIONS = {
     "privacy_request.denied": ("Request denied", "denied"),
     "privacy_request.canceled": ("Request canceled", "canceled"),
     "privacy_request.retried": ("Request retried", "retried"),
+    "privacy_request.resumed": ("Request resumed", "resumed"),
+    "privacy_request.verified": ("Request verified", "verified"),
 }
 
 

@@ -7,7 +7,7 @@ a request: that is the worker's.
 from habeas.requests.bulk import Bulk, Failure, Page
 from habeas.requests.intake import submit
 from habeas.requests.preview import Preview, explain, preview
-from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume_all, retry
+from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume, resume_all, retry
 from habeas.requests.search import RequestFilter, find, logs, plan, read_request, receipt
 from habeas.requests.verification import resend, told_config, verify
 
@@ -31,6 +31,7 @@ __all__ = [
     "read_request",
     "receipt",
     "resend",
+    "resume",
     "resume_all",
     "retry",
     "submit",

@@ -8,7 +8,7 @@ stay claims until a reviewer decides about them. Knows no HTTP.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from sqlalchemy import Connection
@@ -65,6 +65,24 @@ def kinds_of(identities: Iterable[Identity]) -> dict[str, list[str] | None]:
     for each in identities:
         (claimed if each.assurance is Assurance.CLAIMED else seeding).add(each.kind)
     return {"kinds": sorted(seeding), "claimed": sorted(claimed - seeding) or None}
+
+
+def decided_values(
+    installation: Installation, row: Mapping[str, Any], decision: Literal["drop", "vouch"]
+) -> dict[str, Any]:
+    """The columns of a request after a reviewer's decision about its claims: left out, or vouched for."""
+    alternatives = open_alternatives(installation.vault, row["id"], row["sealed_identities"])
+    decided = tuple(
+        tuple(
+            msgspec.structs.replace(each, assurance=Assurance.VOUCHED) if each.assurance is Assurance.CLAIMED else each
+            for each in group
+            if decision == "vouch" or each.assurance is not Assurance.CLAIMED
+        )
+        for group in alternatives
+    )
+    kept = tuple(group for group in decided if group)
+    sealed = seal_identities(installation.vault, [(row["id"], kept)])[0]
+    return {"sealed_identities": sealed, **kinds_of(each for group in kept for each in group)}
 
 
 def verify(installation: Installation, request_id: str, code: str) -> dict[str, Any]:

@@ -145,6 +145,12 @@ class ReasonInput(BaseModel):
     reason: str | None = None
 
 
+class ResumeInput(BaseModel):
+    """What a reviewer decided."""
+
+    claimed_identities: Literal["drop", "vouch"] | None = None
+
+
 Read = Annotated[Actor, needs("privacy-request:read")]
 Review = Annotated[Actor, needs("privacy-request:review")]
 Resume = Annotated[Actor, needs("privacy-request:resume")]
@@ -287,12 +293,18 @@ def retry_privacy_request(request_id: str, here: Here, actor: Resume) -> dict[st
 
 
 @router.post("/privacy-request/{request_id}/resume_from_requires_input", response_model=PrivacyRequestAnswer)
-def resume_privacy_request_from_requires_input(request_id: str, here: Here, actor: Resume) -> dict[str, Any]:
-    """Go on with a request that waited for somebody: it is planned anew, with what is configured now."""
+def resume_privacy_request_from_requires_input(
+    request_id: str, here: Here, actor: Resume, given: Annotated[ResumeInput | None, Body()] = None
+) -> dict[str, Any]:
+    """Go on with a request that waited for somebody: it is planned anew, with what is configured now.
+
+    `claimed_identities` decides about values that nobody vouches for, and needs `privacy-request:review` too.
+    """
     status = service.read_request(here, request_id)["status"]
     if status != Status.REQUIRES_INPUT:
         raise WrongState(f"can't be resumed: it is {status}, not requires_input", where=request_id)
-    return _only(service.retry(here, [request_id], actor=actor))
+    claimed = given.claimed_identities if given else None
+    return _only(service.resume(here, request_id, actor=actor, claimed=claimed))
 
 
 @router.post("/privacy-request/{request_id}/cancel", response_model=PrivacyRequestAnswer)
