@@ -20,6 +20,9 @@ OPEN = {
     ("GET", "/api/v1/id-verification/config"),
     ("POST", "/api/v1/privacy-request/unknown/verify"),
     ("POST", "/api/v1/privacy-request/unknown/verify/resend"),
+    ("POST", "/api/v1/consent-request"),
+    ("POST", "/api/v1/consent-request/unknown/verify"),
+    ("PATCH", "/api/v1/consent-request/unknown/preferences"),
 }
 
 

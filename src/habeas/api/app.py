@@ -19,8 +19,10 @@ from habeas.api.errors import MEDIA_TYPE, add_error_handlers
 from habeas.api.limits import CallLimit
 from habeas.api.routes import (
     connections,
+    consent,
     datasets,
     drafts,
+    email,
     masking,
     oauth,
     open,
@@ -100,7 +102,9 @@ def build_app(installation: Installation) -> FastAPI:
         receipts,
         operation,
         oauth,
+        email,
         verification,
+        consent,
     ):
         api.include_router(each.router)
     app.include_router(api)

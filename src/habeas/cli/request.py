@@ -29,6 +29,8 @@ def register(app: typer.Typer) -> None:
     commands.command()(approve)
     commands.command()(deny)
     commands.command()(retry)
+    commands.command()(verify)
+    commands.command()(resume)
     app.add_typer(commands, name="request")
 
 
@@ -175,3 +177,34 @@ def _show_request(out: Console, item: dict[str, Any], logs: list[dict[str, Any]]
             out.print(f"{name:<14}{shown}", markup=False)
     if logs:
         table(("time", "collection", "action", "status", "rows", "message"), map(log_row, logs), empty="")(out)
+
+
+@placed
+def verify(
+    place: Place, request_id: RequestId, code: Annotated[str, typer.Argument(help="The code that was sent.")]
+) -> None:
+    """Answer the code of a request for somebody who reads it out, on the telephone for instance."""
+    from habeas.cli.client import open_client
+    from habeas.cli.output import answer
+
+    with open_client(place) as client:
+        request = client.call("POST", f"/privacy-request/{request_id}/verify", json={"code": code})
+    answer(place.as_json, request, lambda out: out.print(f"{request_id} {request['status']}", markup=False))
+
+
+@placed
+def resume(
+    place: Place,
+    request_id: RequestId,
+    claimed: Annotated[
+        str | None, typer.Option(help="Values that nobody vouches for: drop them, or vouch for them.")
+    ] = None,
+) -> None:
+    """Let a request that waits for somebody (requires_input) go on."""
+    from habeas.cli.client import open_client
+    from habeas.cli.output import answer
+
+    body = None if claimed is None else {"claimed_identities": claimed}
+    with open_client(place) as client:
+        request = client.call("POST", f"/privacy-request/{request_id}/resume_from_requires_input", json=body)
+    answer(place.as_json, request, lambda out: out.print(f"{request_id} {request['status']}", markup=False))

@@ -74,8 +74,12 @@ def open_message(means: Means, outgoing: outbox.Outgoing) -> tuple[Draft, Messag
 
 
 def is_configured(connection: Connection, means: Means) -> bool:
-    """Whether there is anything to send messages with."""
-    return means.settings.smtp_host is not None or email_configs.find(connection) is not None
+    """Whether there is anything to send messages with, and it fits."""
+    try:
+        open_messenger(means, connection)
+    except BadInput:
+        return False
+    return True
 
 
 def open_messenger(means: Means, connection: Connection) -> Vendor:
@@ -84,7 +88,14 @@ def open_messenger(means: Means, connection: Connection) -> Vendor:
     """
     row = email_configs.find(connection)
     if row is not None:
-        return open_vendor(row.service_type, row.details, open_secrets(means, row))
+        vendor = open_vendor(row.service_type, row.details, open_secrets(means, row))
+        if not vendor.sends:
+            raise BadInput(
+                f"sending by {row.service_type} isn't offered yet",
+                where="email",
+                fix="configure service_type smtp (Mailgun answers SMTP too, at smtp.mailgun.org)",
+            )
+        return vendor
     settings = means.settings
     if settings.smtp_host is None:
         raise NoMessenger

@@ -15,6 +15,8 @@ from habeas.core.errors import HabeasError
 from habeas.requests import service
 from habeas.requests.codes import CodeExpired, WrongCode
 
+LIMITED: dict[int | str, dict[str, Any]] = {429: {"description": "too many calls or codes; Retry-After says how long"}}
+
 router = APIRouter(tags=["Verification"], route_class=GuardedRoute)
 
 
@@ -46,7 +48,7 @@ def get_verification_config(here: Here) -> dict[str, bool]:
 @router.post(
     "/privacy-request/{request_id}/verify",
     response_model=PrivacyRequestAnswer,
-    responses={429: {}},
+    responses=LIMITED,
     dependencies=[Anybody],
 )
 def verify_privacy_request(
@@ -60,7 +62,7 @@ def verify_privacy_request(
 @router.post(
     "/privacy-request/{request_id}/verify/resend",
     response_model=SentAnswer,
-    responses={429: {}},
+    responses=LIMITED,
     dependencies=[Anybody],
 )
 def resend_verification_code(request_id: str, here: Here) -> SentAnswer:

@@ -65,6 +65,7 @@ class Vendor(ABC):
     service_type: ClassVar[str]
     details_model: ClassVar[type[BaseModel]]
     secrets_model: ClassVar[type[BaseModel]]
+    sends: ClassVar[bool] = True  # False: its configuration is kept, and that is all
 
     @abstractmethod
     def __init__(self, details: Any, secrets: Any) -> None:
