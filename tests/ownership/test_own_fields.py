@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from zipfile import ZipFile
 
 from constraintbook import Store
+from flowbook import Flow
 
 HOUSEHOLD = """
 - name: person
@@ -142,3 +145,53 @@ def test_a_value_that_changed_meanwhile_is_left(store: Store) -> None:
     assert households(store)[0] == (1, "new@example.com", "bob@example.com", "(202) 555-0101", "four")
     done = store.receipt(item["id"])["db:household#own:contact"]
     assert (done["frozen"], done["masked"], done["vanished"]) == (1, 0, 1)
+
+
+def test_her_own_fields_are_shown_and_the_others_counted(store: Store, flow: Flow) -> None:
+    store.run(TABLES)
+    store.describe(HOUSEHOLD)
+    item = flow.api.run("download_user", BOTH)
+    rows = flow.package(item["id"])["db:household"]
+    assert rows == [
+        {"contact": "Ada@Example.com", "phone": "(202) 555-0101", "rooms": "four"},
+        {
+            "contact": "ada@example.com",
+            "second": "ada@example.com",
+            "phone": "(202) 555-0101",
+            "rooms": "two",
+        },
+        {"second": " ada@example.com", "rooms": "ada@example.com."},
+        {"rooms": None},
+    ]
+    assert item["withheld"] == {"db:household": 1 + 2 + 3}
+    assert set(flow.package(item["id"])) == {"db:household", "db:person"}
+    assert (item["identity_kinds"], item["absent_kinds"]) == (["email", "phone_number"], None)
+
+
+def test_a_row_shared_in_fact_shows_her_own_fields_too_and_is_not_written(store: Store, flow: Flow) -> None:
+    store.run(TABLES)
+    second = "- {name: second, data_categories: [user.contact.email]"
+    store.describe(
+        HOUSEHOLD.replace(", ownership: shared", "").replace(f"{second}, fides_meta: {{identity: email}}", second)
+    )
+    item = flow.api.run("download_user", {"email": "bob@example.com"})
+    assert flow.package(item["id"])["db:household"] == [{"second": "bob@example.com", "rooms": "four"}]
+    assert (item["withheld"], item["absent_kinds"]) == ({"db:household": 2}, ["phone_number"])
+    (item,) = ended(store, {"email": "bob@example.com"})
+    assert item["kept"] == {"shared_row": 1}
+    assert households(store)[0] == (1, "Ada@Example.com", "bob@example.com", "(202) 555-0101", "four")
+
+
+def test_the_archive_has_an_index(store: Store, flow: Flow) -> None:
+    store.run(TABLES)
+    store.describe(HOUSEHOLD)
+    archives = {"name": "archives", "key": "archives", "type": "local", "details": {}, "format": "csv"}
+    flow.api.access_policy("archive_user", ["user"], archives)
+    item = flow.api.run("archive_user", {"email": "bob@example.com"})
+    with ZipFile(flow.installation.settings.data_dir / "packages" / f"{item['id']}.zip") as archive:
+        told = json.loads(archive.read("index.json"))
+    assert told == {
+        "withheld": item["withheld"],
+        "identity_kinds": ["email"],
+        "absent_kinds": ["phone_number"],
+    }

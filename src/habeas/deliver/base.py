@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -32,8 +32,9 @@ class DeliveryFailed(HabeasError):
 
 
 class PackageMember(NamedTuple):
-    """One request's share. `kinds` are the identity kinds that were given. `member` is the index that rows
-    carry, None for the place in the sequence.
+    """One request's share. `kinds` are the identity kinds that were given, `absent_kinds` those that searched
+    collections know too. `withheld` counts the fields that rows don't show, by collection. `member` is the index that
+    rows carry, None for the place in the sequence.
     """
 
     request_id: str
@@ -41,6 +42,21 @@ class PackageMember(NamedTuple):
     not_searched: Sequence[NotSearched] = ()
     kinds: Sequence[str] = ()
     member: int | None = None
+    absent_kinds: Sequence[str] = ()
+    withheld: Mapping[str, int] = {}
+
+    def told(self) -> dict[str, object]:
+        """What the package tells about itself, without what is empty; {} where there is nothing but its rows."""
+        told: dict[str, object] = {}
+        if self.not_searched:
+            told["not_searched"] = [each.shown() for each in self.not_searched]
+        if self.withheld:
+            told["withheld"] = dict(self.withheld)
+        if told or self.absent_kinds:
+            told["identity_kinds"] = list(self.kinds)
+        if self.absent_kinds:
+            told["absent_kinds"] = list(self.absent_kinds)
+        return told
 
 
 class StepRows(NamedTuple):

@@ -1,4 +1,5 @@
-"""A package as a ZIP of one CSV file a collection, `dataset:collection.csv`, for people and spreadsheets.
+"""A package as a ZIP of one CSV file a collection, `dataset:collection.csv`, for people and spreadsheets, and an
+`index.json` where fields were withheld or identity kinds weren't given.
 
 Rows are flattened: nested names are dotted, arrays are JSON in one cell, NULL is an empty cell. A text that
 a spreadsheet would take for a formula is prefixed with `'`; JSON packages are the exact ones. Rows are gone
@@ -41,6 +42,19 @@ def write_csv(part: Part, member: PackageMember, index: int, cursors: Iterable[S
             with WaitingRows() as told:
                 told.add(encode_json([each.shown() for each in member.not_searched])[1:-1])
                 _write_entry(archive, _entry_name("not_searched", taken), member, told)
+        if member.withheld or member.absent_kinds:
+            _write_index(archive, member, encode_json(member.told()))
+
+
+def _write_index(archive: ZipFile, member: PackageMember, data: bytes) -> None:
+    info = ZipInfo("index.json", _EPOCH_OF_ZIP)  # no entry of rows ends so
+    info.compress_type = ZIP_DEFLATED
+    info.external_attr = 0o600 << 16
+    with archive.open(info, "w") as entry:
+        sealed = SealedText(entry.write, member.encryption_key) if member.encryption_key is not None else None
+        (sealed.write if sealed else entry.write)(data)
+        if sealed:
+            sealed.finish()
 
 
 def _write_step(archive: ZipFile, cursor: StepCursor, index: int, member: PackageMember, taken: set[str]) -> None:

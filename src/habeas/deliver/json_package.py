@@ -1,7 +1,7 @@
 """A package as one JSON document: `{"dataset:collection": [rows], …}`, collections without rows left out.
 
-Where collections weren't searched it also says so, under `not_searched`, with the identity kinds that were
-given; otherwise an empty package is `{}`. Never parses a row.
+Where collections weren't searched it also says so, under `not_searched`, with whatever else there is to tell;
+otherwise it holds collections only, as fidesops' does, and an empty package is `{}`. Never parses a row.
 """
 
 from __future__ import annotations
@@ -35,5 +35,4 @@ def write_json(part: Part, member: PackageMember, index: int, cursors: Iterable[
 def _ending(member: PackageMember, opening: bytes) -> bytes:
     if not member.not_searched:
         return b"{}" if opening == _FIRST else b"]}"
-    told = {"not_searched": [each.shown() for each in member.not_searched], "identity_kinds": list(member.kinds)}
-    return opening + encode_json(told)[1:]
+    return opening + encode_json(member.told())[1:]

@@ -33,6 +33,8 @@ SHOWN = (
     "reason_detail",
     "kept",
     "not_searched",
+    "withheld",
+    "absent_kinds",
     "warnings",
     "external_id",
     "attempt",

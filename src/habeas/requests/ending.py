@@ -189,9 +189,19 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "kept": kept or None,
-        "package": progress.access.packages.get(member.index) if progress.access else None,
         "not_searched": plan.told_not_searched() or None,
+        "absent_kinds": list(plan.absent_kinds) or None,
+        **_packaged(attempt, member),
     }
+
+
+def _packaged(attempt: Attempt, member: Member) -> dict[str, Any]:
+    """Where the member's packages lie and what they don't show."""
+    access = attempt.progress.access
+    if access is None:
+        return {"package": None, "withheld": None}
+    withheld = access.hidden_of(attempt.plan, member.index)
+    return {"package": access.packages.get(member.index), "withheld": withheld or None}
 
 
 def _excluded(plan: Plan) -> dict[str, int]:

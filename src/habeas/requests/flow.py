@@ -53,7 +53,7 @@ def _access(attempt: Attempt) -> None:
     places = attempt.open_places()
     result, spooled = run_access(attempt.context, [place.rules for place in places])
     reach("access.read")
-    result.packages = deliver_packages(attempt, places, spooled)
+    result.packages = deliver_packages(attempt, places, spooled, result)
     attempt.progress.access = result
 
 

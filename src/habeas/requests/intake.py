@@ -171,6 +171,8 @@ _ABSENT: dict[str, Any] = dict.fromkeys(
         "reason_detail",
         "kept",
         "not_searched",
+        "withheld",
+        "absent_kinds",
         "started_processing_at",
         "finished_processing_at",
         "reviewed_at",

@@ -90,5 +90,7 @@ def requeue_values(row: Mapping[str, Any]) -> dict[str, Any]:
         "reason": None,
         "reason_detail": None,
         "not_searched": None,
+        "withheld": None,
+        "absent_kinds": None,
         "finished_processing_at": None,
     }

@@ -12,32 +12,41 @@ from typing import Any
 from habeas.deliver.base import EncodedRows, PackageMember, PackageRef, StepRows
 from habeas.deliver.package import publish, write_packages
 from habeas.durable.boundary import reach
-from habeas.execute.access import SpooledRows, shown_columns
+from habeas.execute.access import AccessResult, SpooledRows, shown_columns
 from habeas.requests.attempt import Attempt
 from habeas.requests.places import Place
 from habeas.spool.rows import unpack_rows
 
 
 def deliver_packages(
-    attempt: Attempt, places: Sequence[Place], spooled: Sequence[Sequence[SpooledRows]]
+    attempt: Attempt, places: Sequence[Place], spooled: Sequence[Sequence[SpooledRows]], result: AccessResult
 ) -> dict[int, list[dict[str, Any]]]:
     """Write and publish the packages of all members, a place after the other; by member, what to keep about each.
     Whoever was canceled meanwhile gets none.
 
-    `spooled` has the rows of each place. Raises DeliveryFailed where a destination didn't take one.
+    `spooled` has the rows of each place, `result` what is counted of them. Raises DeliveryFailed where a
+    destination didn't take one.
     """
     by_request = {each.request_id: each.index for each in attempt.context.members}
     packages: dict[int, list[dict[str, Any]]] = {each.index: [] for each in attempt.context.members}
     for place, rows in zip(places, spooled, strict=True):
-        for ref in _deliver(attempt, place, rows):
+        for ref in _deliver(attempt, place, rows, result):
             kept = {"storage": ref.storage, "location": ref.location, "digest": ref.digest, "size": ref.size}
             packages[by_request[ref.request_id]].append(kept)
     return packages
 
 
-def _deliver(attempt: Attempt, place: Place, rows: Sequence[SpooledRows]) -> list[PackageRef]:
+def _deliver(attempt: Attempt, place: Place, rows: Sequence[SpooledRows], result: AccessResult) -> list[PackageRef]:
     members = [
-        PackageMember(each.request_id, each.encryption_key, attempt.plan.not_searched, attempt.plan.kinds, each.index)
+        PackageMember(
+            each.request_id,
+            each.encryption_key,
+            attempt.plan.not_searched,
+            attempt.plan.kinds,
+            each.index,
+            attempt.plan.absent_kinds,
+            result.hidden_of(attempt.plan, each.index),
+        )
         for each in attempt.context.members
     ]
     refs = write_packages(place.destination, place.format, members, _sources(attempt, place.rules, rows), attempt.epoch)

@@ -80,11 +80,12 @@ def next_attempt() -> sa.ColumnElement[int]:
 
 def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], now: datetime) -> int:
     """End members of a cohort, each with its own result: `id`, `status`, `stage`, `outcome`, `kept`, `package`,
-    `not_searched`. One statement, many rows; members that left the cohort are passed over. How many ended.
+    `not_searched`, `withheld`, `absent_kinds`. One statement, many rows; members that left the cohort are passed over.
+    How many ended.
     """
     if not rows:
         return 0
-    columns = ("status", "stage", "outcome", "kept", "package", "not_searched")
+    columns = ("status", "stage", "outcome", "kept", "package", "not_searched", "withheld", "absent_kinds")
     values = {name: sa.bindparam(f"new_{name}", type_=request.c[name].type) for name in columns}
     finished = (
         sa.update(request)

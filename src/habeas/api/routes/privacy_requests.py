@@ -100,6 +100,8 @@ class PrivacyRequestAnswer(BaseModel):
     reason_detail: dict[str, Any] | None
     kept: dict[str, int] | None
     not_searched: list[dict[str, Any]] | None
+    withheld: dict[str, int] | None
+    absent_kinds: list[str] | None
     warnings: list[str] | None
     attempt: int
     plan_digest: str | None

@@ -33,6 +33,8 @@ privacy_request = Table(
     Column("reason_detail", JSON),  # {address, problem, fix}, values never
     Column("kept", JSON),  # {reason: count}
     Column("not_searched", JSON),  # [{address, reason, detail}]
+    Column("withheld", JSON),  # fields that the package's rows don't show, by collection
+    Column("absent_kinds", JSON),  # identity kinds that searched collections know but weren't given
     Column("warnings", JSON),
     Column("kinds", JSON, nullable=False),  # identity kinds given, sorted
     Column("sealed_identities", LargeBinary, nullable=False),
