@@ -103,14 +103,18 @@ def _bound(dataset: Any, binding: Mapping[str, Any], schemas: Mapping[str, Store
 
 
 def policy_of(document: Mapping[str, Any]) -> Policy:
-    """A policy from `{access: [targets], erasure: [targets], mask: strategy or {strategy, configuration}}`."""
+    """A policy from `{access: [targets], erasure: [targets], mask: strategy or {strategy, configuration}}`; also
+    `destination` (null: none) and `second_erasure: [targets]`, of another rule.
+    """
     rules = []
     if document.get("access"):
-        rules.append(Rule("access", ActionType.ACCESS, tuple(document["access"]), "local"))
+        rules.append(Rule("access", ActionType.ACCESS, tuple(document["access"]), document.get("destination", "local")))
     if document.get("erasure"):
         mask = document.get("mask", "null_rewrite")
         choice = StrategyChoice(mask) if isinstance(mask, str) else StrategyChoice(**mask)
         rules.append(Rule("erasure", ActionType.ERASURE, tuple(document["erasure"]), None, choice))
+        if document.get("second_erasure"):
+            rules.append(Rule("second", ActionType.ERASURE, tuple(document["second_erasure"]), None, choice))
     return Policy("example", tuple(rules), partial_identities=document.get("partial_identities", "ask"))
 
 

@@ -28,3 +28,13 @@ def test_every_key_is_on_the_page() -> None:
     levels = (reader.DATASET_META, reader.COLLECTION_META, reader.FIELD_META, reader.REFERENCE, reader.NAMESPACE)
     for key in frozenset().union(*levels) - NOT_OURS:
         assert re.search(rf"\b{key}\b", PAGE), key
+
+
+def test_every_key_is_in_the_table_with_a_test_that_exists() -> None:
+    table = PAGE.split("## Every key")[1]
+    rows = re.findall(r"^\| (`.*?) \| .* \| `(test_\w+)` \|$", table, re.MULTILINE)
+    named = {key for keys, _ in rows for key in re.findall(r"`(\w+)`", keys)}
+    levels = (reader.DATASET_META, reader.COLLECTION_META, reader.FIELD_META, {"key", "ownership"})
+    assert frozenset().union(*levels) <= named
+    tests = (Path(__file__).parent / "test_keys.py").read_text(encoding="utf-8")
+    assert all(f"def {test}(" in tests for _, test in rows)

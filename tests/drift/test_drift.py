@@ -239,6 +239,23 @@ def test_an_access_is_whole_or_refused(scene: Scene, name: str) -> None:
     assert package["shop:visit"][0]["page"] == "ada was here"
 
 
+def test_a_schema_that_keeps_changing_is_refused(scene: Scene) -> None:
+    """A request that was planned anew twice already isn't planned anew without end."""
+    if scene.shop.kind != "postgres":
+        pytest.skip("n/a: said once")
+    scene.begin()
+    item = planned(scene, "look", CHANGES["column dropped"])
+    assert (item["reason"], item["attempt"]) == ("refused", 1), item
+    scene.change(["ALTER TABLE customer ADD COLUMN phone varchar(40)"])
+    assert scene.api.run("look", {"email": "nobody@example.com"})["outcome"] == "nothing_found"
+    scene.change(["ALTER TABLE customer ADD COLUMN another integer"])
+    item = retried(scene, item)
+    assert (item["status"], item["reason"]) == ("error", "refused"), item
+    assert item["reason_detail"]["code"] == "drift"
+    check_told(item, "shop:customer")
+    assert retried(scene, item)["outcome"] == "delivered"
+
+
 def test_every_kind_of_change_is_tried() -> None:
     assert len(CHANGES) == len(MUTATIONS) >= 10
     assert all(set(mutation.moments) == set(MOMENTS) for mutation in MUTATIONS)

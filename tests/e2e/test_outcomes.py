@@ -133,6 +133,14 @@ def test_a_key_that_joins_rows_is_kept(club: Club) -> None:
     assert club.run("SELECT id, email FROM member WHERE id = 4") == [(4, None)]
 
 
+def test_what_is_preserved_is_kept(club: Club) -> None:
+    street = field("street", "user.contact.address.street", masking_strategy_override={"strategy": "preserve"})
+    club.api.describe("club", dataset(member=[*MEMBER, HOME], address=[ID, street]))
+    item = club.request("wipe", "c@example.com")
+    assert ended(item) == ("complete", "erased_with_kept", None, {"preserved": 1})
+    assert club.run("SELECT street FROM address WHERE id = 2") == [("Own Lane 2",)]
+
+
 LEGAL = [ID, field("member_id", references=to("member.id", "from")), field("words", "user.content")]
 
 

@@ -40,4 +40,10 @@ def test_plan_survives_json(path: Path) -> None:
 
 
 def test_there_are_enough_fixtures() -> None:
-    assert len(FIXTURES) >= 20
+    assert len(FIXTURES) >= 60
+
+
+def test_every_fixture_begins_with_the_rule_that_it_shows() -> None:
+    titles = [read_example(path)[0].title for path in FIXTURES]
+    assert all(title.strip().endswith((".", "?", "!", ")")) and len(title.split()) > 5 for title in titles)
+    assert len(set(titles)) == len(titles)

@@ -1,4 +1,7 @@
-"""docs/reference/outcomes.md describes every status, stage, outcome, reason and cause that the code can give."""
+"""docs/reference/outcomes.md describes every status, stage, outcome, reason and cause that the code can give.
+
+Each is reached by a test that is named here, or by a fixture of plans.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import habeas
 from habeas.execute.freeze import KEPT_BY_STANDING
 from habeas.requests.model import FINAL, Outcome, Reason, Stage, Status
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "outcomes.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "reference" / "outcomes.md").read_text(encoding="utf-8")
 SOURCE = Path(habeas.__file__).parent
 
 
@@ -70,3 +74,75 @@ def test_every_cause_of_a_refusal_is_described() -> None:
 def test_every_way_of_not_being_searched_is_described() -> None:
     given = set(re.findall(r'return "([a-z_]+)", ', (SOURCE / "plan" / "passes.py").read_text(encoding="utf-8")))
     assert given == set(described("Not searched"))
+
+
+# The test that reaches a word; codes of refused plans are reached by fixtures, which are looked through below.
+REACHED = {
+    "identity_unverified": "tests/ownership/test_identities.py::test_what_the_public_claims_waits_for_verification",
+    "pending": "tests/ownership/test_identities.py::test_what_the_public_claims_waits_for_verification",
+    "approved": "tests/requests/test_review.py::test_approving_queues_and_is_audited",
+    "in_processing": "tests/requests/test_dispatch.py::test_what_waits_becomes_one_cohort_in_order",
+    "requires_input": "tests/e2e/test_bad_input.py::test_an_identity_that_is_absent_asks_before_it_erases",
+    "complete": "tests/e2e/test_job.py::test_access_and_erasure_from_hand_in_to_receipt",
+    "denied": "tests/requests/test_review.py::test_denying_ends_what_hasnt_begun",
+    "canceled": "tests/requests/test_review.py::test_a_running_request_is_canceled_before_masking_only",
+    "error": "tests/e2e/test_retry.py::test_what_a_trigger_refused_is_finished_after_the_fix",
+    "verify_identity": "tests/ownership/test_identities.py::test_what_the_public_claims_waits_for_verification",
+    "approve": "tests/e2e/test_processes.py::test_where_approval_is_asked_nothing_starts_without",
+    "queued": "tests/requests/test_intake.py::test_a_request_is_stored_sealed_and_queued",
+    "freeze": "tests/requests/test_search.py::test_a_running_request_shows_its_cohorts_stage",
+    "mask": "tests/drift/test_drift.py::half",
+    "done": "tests/e2e/test_job.py::test_access_and_erasure_from_hand_in_to_receipt",
+    "delivered": "tests/e2e/test_outcomes.py::test_erased_and_nothing_found_and_delivered",
+    "erased": "tests/e2e/test_outcomes.py::test_erased_and_nothing_found_and_delivered",
+    "erased_with_kept": "tests/e2e/test_outcomes.py::test_context_is_kept",
+    "nothing_found": "tests/e2e/test_outcomes.py::test_erased_and_nothing_found_and_delivered",
+    "refused": "tests/e2e/test_outcomes.py::test_what_an_access_can_not_reach_is_named_and_an_erasure_is_refused",
+    "incomplete": "tests/e2e/test_outcomes.py::test_what_somebody_goes_on_writing_is_incomplete",
+    "delivery": "tests/e2e/test_bad_input.py::test_a_destination_that_can_not_be_written",
+    "not_searched": "tests/requests/test_plans.py::test_an_erasure_with_a_kind_absent_asks_before_it_writes",
+    "shared_row": "tests/e2e/test_outcomes.py::test_a_row_that_is_also_anothers_is_kept",
+    "context": "tests/e2e/test_outcomes.py::test_context_is_kept",
+    "person": "tests/e2e/test_outcomes.py::test_somebody_else_is_kept",
+    "excluded": "tests/e2e/test_outcomes.py::test_what_is_excluded_is_named",
+    "key_kept": "tests/e2e/test_outcomes.py::test_a_key_that_joins_rows_is_kept",
+    "referenced": "tests/constraints/test_deletes.py::test_a_row_that_another_holds_is_masked_instead",
+    "preserved": "tests/e2e/test_outcomes.py::test_what_is_preserved_is_kept",
+    "identity_absent": "tests/ownership/test_identities.py"
+    "::test_a_collection_whose_kind_was_not_given_is_named_and_an_erasure_asks",
+    "disabled": "tests/e2e/test_bad_input.py::test_a_read_only_connection_and_a_disabled_one",
+    "unreached": "tests/e2e/test_outcomes.py::test_what_an_access_can_not_reach_is_named_and_an_erasure_is_refused",
+    "policy_missing": "tests/requests/test_dispatch.py::test_a_policy_that_is_gone_ends_its_requests_as_refused",
+    "drift": "tests/drift/test_drift.py::test_a_schema_that_keeps_changing_is_refused",
+}
+# Stages that every request passes, too quickly to be seen from outside; kills at each stand in tests/e2e/test_crash.py.
+PASSED = {"intake", "access", "deliver", "verify", "receipt"}
+# Of parts that aren't built yet. Whoever builds one moves its word up and names the test.
+TO_COME = {"paused", "pre_webhooks", "post_webhooks", "webhook", "identities_disagree", "manual"}
+SECTIONS = (
+    "Statuses",
+    "Stages",
+    "Outcomes of complete requests",
+    "Reasons",
+    "Kept",
+    "Codes of refused",
+    "Not searched",
+)
+
+
+def refused_by_fixtures() -> set[str]:
+    fixtures = (ROOT / "tests" / "plan" / "fixtures").glob("*.txt")
+    return {code for path in fixtures for code in re.findall(r"^refused \((\w+)\)", path.read_text(), re.MULTILINE)}
+
+
+def test_every_word_is_reached() -> None:
+    words = {word for section in SECTIONS for word in described(section)} | set(Status) | set(Stage) | set(Outcome)
+    assert words - set(REACHED) - PASSED - refused_by_fixtures() == TO_COME
+
+
+@pytest.mark.parametrize("word", REACHED)
+def test_the_test_that_reaches_a_word_speaks_of_it(word: str) -> None:
+    path, _, name = REACHED[word].partition("::")
+    text = (ROOT / path).read_text(encoding="utf-8")
+    (body,) = re.findall(rf"^def {name}\(.*?(?=^def |^class |^@|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert f'"{word}"' in body, (word, name)

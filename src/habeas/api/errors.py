@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from habeas.core.errors import HabeasError, Unauthorised
+from habeas.core.errors import HabeasError, Refused, Unauthorised
 from habeas.core.log import get_logger
 from habeas.dataset.problem import DatasetProblems
 from habeas.requests.codes import TooSoon
@@ -67,11 +67,14 @@ def answer_error(error: HabeasError) -> Response:
         items = [each.detail(() if each.loc[:1] == ("body",) else ("body",)) for each in error.problems]
         return problem(error.status, items, code=error.code, more=more, headers=headers)
     if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        location = [error.part, *(error.where.split(".") if error.where else [])]
-        return problem(
-            error.status, [{"loc": location, "msg": str(error), "type": error.code}], code=error.code, more=more
-        )
+        found = (isinstance(error, Refused) and error.problems) or (error,)
+        return problem(error.status, [_fault(each) for each in found], code=error.code, more=more)
     return problem(error.status, str(error), code=error.code, more=more, headers=headers)
+
+
+def _fault(error: HabeasError) -> dict[str, object]:
+    location = [error.part, *(error.where.split(".") if error.where else [])]
+    return {"loc": location, "msg": str(error), "type": error.code}
 
 
 def answer_unexpected(error: Exception, method: str, path: str) -> Response:

@@ -188,7 +188,9 @@ def _read(response: httpx2.Response) -> Any:
         body = None
     detail = body.get("detail") if isinstance(body, dict) else None
     where = body.get("where") if isinstance(body, dict) else None
-    raise ApiProblem(_told(detail, response.status_code), http_status=response.status_code, where=where)
+    told = _told(detail, response.status_code)
+    place = None if where and told.startswith(str(where)) else where
+    raise ApiProblem(told, http_status=response.status_code, where=place)
 
 
 def _told(detail: object, status: int) -> str:
@@ -196,6 +198,13 @@ def _told(detail: object, status: int) -> str:
     if isinstance(detail, str):
         return detail
     if isinstance(detail, list):
-        faults = [f"{'.'.join(map(str, fault.get('loc', [])))}: {fault.get('msg')}" for fault in detail]
-        return "; ".join(faults)
+        return "\n".join(_fault(fault) for fault in detail)
     return f"the server answered {status}"
+
+
+def _fault(fault: dict[str, object]) -> str:
+    """One fault with its place, which many messages begin with already."""
+    loc, message = fault.get("loc"), str(fault.get("msg"))
+    parts = [str(part) for part in loc] if isinstance(loc, list) else []
+    place = ".".join(parts[1:] if parts[:1] == ["body"] else parts)
+    return message if not place or message.startswith(place) else f"{'.'.join(parts)}: {message}"

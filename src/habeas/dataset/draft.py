@@ -162,7 +162,7 @@ def _references(
 def _guessed(key: str, guess: Guess) -> str:
     """A reference that only its name speaks for, with what it says."""
     path = _scalar(f"{guess.table}.{guess.column}")
-    context = ", ownership: context" if guess.handles else ""
+    context = ", direction: from, ownership: context" if guess.handles else ""
     return f"{{dataset: {_scalar(key)}, field: {path}{context}}}  # {guess.evidence}"
 
 

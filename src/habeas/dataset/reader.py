@@ -151,6 +151,9 @@ def _collection(node: Node) -> Collection:
     meta.check_keys(COLLECTION_META, _BESIDE)
     fields = _fields(node, prefix="", depth=1)
     partitioning = meta.node("partitioning")
+    if partitioning:
+        message = "partitioning is kept and not used: all partitions are searched, so that no row is missed"
+        meta.note(message, "partitioning", severity="warning")
     return Collection(
         name=name or "",
         fields=fields,

@@ -18,6 +18,28 @@ from habeas.plan.model import Caution, Link, Mask, NotSearched, Plan, Pointing, 
 Counts = Mapping[int, Mapping[Standing, int]]
 """Found rows by step index and standing."""
 
+_FOUND = {
+    "own": "the person's",
+    "shared": "shared",
+    "shared_row": "also somebody else's",
+    "context": "context",
+    "person": "somebody else",
+}
+"""Standings, as counts of rows tell them to people."""
+
+_SUBSTITUTED = {
+    "type": "the policy's strategy doesn't fit the column's type",
+    "not_null": "the column can't be NULL",
+    "unique": "the column is unique, so each row gets a value of its own",
+    "natural_key": "the column is a key, so each row gets a value of its own",
+}
+_KEPT = {
+    "key_kept": "a number or UUID that only joins rows (key_kept)",
+    "context": "its rows are shown and never written (context)",
+    "shared_row": "its rows are also somebody else's (shared_row)",
+    "person": "its rows are somebody else (person)",
+}
+
 _STANDING = {
     Standing.OWN: "own",
     Standing.SHARED: "shared",
@@ -176,9 +198,9 @@ def _seed(seed: Seed) -> str:
 
 
 _POINTS = {
-    "to_source": "rows here point there",
-    "to_target": "rows there point here",
-    "neither": "neither side is a key",
+    "to_source": "its rows point to those",
+    "to_target": "those rows point to it",
+    "neither": "neither of the two is a key",
 }
 
 
@@ -197,7 +219,9 @@ def _held_back(plan: Plan, step: Step) -> Iterator[str]:
         for rival in link.rivals:
             people = plan.steps[rival.people].address
             by = f"found by {_names(link.columns)}, "
-            texts[f"{by}{_names(rival.columns)} names another row of {people}: {_STANDING[rival.standing]}"] = None
+            texts[
+                f"{by}{_names(rival.columns)} names another row of {people} (kept as {_STANDING[rival.standing]})"
+            ] = None
     for pointing in step.pointings:
         texts[_pointing(plan, pointing)] = None
     yield from texts
@@ -207,8 +231,8 @@ def _pointing(plan: Plan, pointing: Pointing) -> str:
     known = "that isn't the subject's" if pointing.step is not None else "that the plan doesn't search"
     table = plan.steps[pointing.step].address if pointing.step is not None else f"table {pointing.table}"
     if pointing.far:
-        return f"rows of {table} in another store may point here by {_names(pointing.columns)}: shared_row"
-    return f"a row of {table} {known} points here by {_names(pointing.columns)}: shared_row"
+        return f"rows of {table} in another store may point to it by {_names(pointing.columns)} (kept as shared_row)"
+    return f"a row of {table} {known} points to it by {_names(pointing.columns)} (kept as shared_row)"
 
 
 _IF_HELD = {
@@ -253,9 +277,11 @@ def _names(columns: Sequence[str]) -> str:
 
 def _lines(explanation: Explanation) -> Iterator[str]:
     kinds = ", ".join(explanation.kinds) or "no identity"
-    yield f"policy {explanation.policy}, given {kinds}"
+    yield f"policy {explanation.policy}, for a person given by {kinds}"
     if explanation.absent_kinds:
-        yield f"known but not given: {', '.join(explanation.absent_kinds)}"
+        yield f"would also be looked up by, if given: {', '.join(explanation.absent_kinds)}"
+    if not explanation.collections:
+        yield "nothing is read or written: no collection that can be searched holds what the policy targets"
     segment = -1
     for part in explanation.collections:
         if part.segment != segment:
@@ -278,23 +304,29 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 def _part_lines(part: CollectionPart) -> Iterator[str]:
     yield f"  {part.address}{_rows(part.rows)}"
     yield from (f"    found by {each}" for each in part.found_by)
-    yield from (f"    not the subject's if {each}" for each in part.held_back_by)
+    yield from (f"    held back if {each}" for each in part.held_back_by)
     if part.reads:
         yield f"    reads {', '.join(part.reads)}"
     if part.deletes:
-        yield f"    deletes rows (order {part.write_order})"
+        yield f"    deletes rows{_turn(part)}"
     elif part.writes:
-        yield f"    writes (order {part.write_order}, key {_names(part.key)})"
+        yield f"    masks{_turn(part)}"
     yield from (f"      {each}" for each in part.delete_notes)
     for write in part.writes if not part.deletes else ():
-        substituted = f" instead of the policy's strategy: {write.substituted}" if write.substituted else ""
+        substituted = f" ({_SUBSTITUTED.get(write.substituted, write.substituted)})" if write.substituted else ""
         yield f"      {write.field} := {write.effect}{substituted}"
-    yield from (f"    keeps {each.field}: {each.reason}" for each in part.kept)
+    yield from (f"    keeps {each.field}: {_KEPT.get(each.reason, each.reason)}" for each in part.kept)
     for query in part.queries:
         yield f"    {query.purpose}: {' '.join(query.text.split())}"
+
+
+def _turn(part: CollectionPart) -> str:
+    """When its rows are written, counted from 1, and by what they are told apart."""
+    turn = "" if part.write_order is None else f", turn {part.write_order + 1}"
+    return f"{turn}, by key {_names(part.key)}" if part.key else turn
 
 
 def _rows(rows: Mapping[str, int] | None) -> str:
     if rows is None:
         return ""
-    return f": {', '.join(f'{count} {standing}' for standing, count in rows.items()) or 'no rows'}"
+    return f": {', '.join(f'{count} {_FOUND[standing]}' for standing, count in rows.items()) or 'no rows'}"
