@@ -113,6 +113,7 @@ REACHED = {
     "disabled": "tests/e2e/test_bad_input.py::test_a_read_only_connection_and_a_disabled_one",
     "unreached": "tests/e2e/test_outcomes.py::test_what_an_access_can_not_reach_is_named_and_an_erasure_is_refused",
     "policy_missing": "tests/requests/test_dispatch.py::test_a_policy_that_is_gone_ends_its_requests_as_refused",
+    "temp_tables": "tests/connectors/test_inline.py::test_too_many_rows_are_refused_with_what_to_grant",
     "drift": "tests/drift/test_drift.py::test_a_schema_that_keeps_changing_is_refused",
 }
 # Stages that every request passes, too quickly to be seen from outside; kills at each stand in tests/e2e/test_crash.py.
