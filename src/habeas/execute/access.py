@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 
@@ -30,13 +29,22 @@ Shown = frozenset[str] | None
 _SHARED = (Standing.SHARED, Standing.SHARED_ROW)
 
 
+class Package(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a member's package is: the storage's key, the place there, hex SHA-256 and bytes."""
+
+    storage: str
+    location: str
+    digest: str
+    size: int
+
+
 class AccessResult(msgspec.Struct):
     """Per step and member: rows in the package, and rows shown in part or left out, by reason."""
 
     rows: dict[int, dict[int, int]] = {}
     withheld: dict[int, dict[str, dict[int, int]]] = {}
     hidden: dict[int, dict[int, int]] = {}  # fields that are absent from rows, by step and member
-    packages: dict[int, list[dict[str, Any]]] = {}  # by member
+    packages: dict[int, list[Package]] = {}  # by member
 
     def count(self, step: Step, member: int, standing: Standing, rows: int) -> bool:
         """Count rows of one member; whether they are shown, in whole or in part."""

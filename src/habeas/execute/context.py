@@ -19,7 +19,7 @@ from habeas.spool.frames import Frame, Spool
 LogStatus = Literal["in_processing", "retrying", "complete", "error", "paused", "skipped"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One privacy request of the cohort. `seed` is its own secret: masks derive from it."""
 

@@ -7,6 +7,7 @@ source is touched here.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -82,17 +83,22 @@ class Attempt:
         self._fenced_at = -FRESH_SECONDS
         self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False)
         self.wrote = self.progress.wrote  # whether a store may have been written to, by this attempt or one before
+        self.rows: list[Mapping[str, Any]] = []
+        members: list[Member] = []
         with installation.database.read() as connection:
             self.plan: Plan = installation.planner.stored(connection, self.plan_digest)
-            rows = store.members_of(connection, self.cohort_id) if claim is None else claim.members
-        self.rows = [each for each in rows if each["status"] == Status.IN_PROCESSING]
+            handed = None if claim is None else claim.members
+            for each in store.members_of(connection, self.cohort_id) if handed is None else handed:
+                if each["status"] == Status.IN_PROCESSING:
+                    members.append(self._member(each))
+                    self.rows.append(_kept(each))
         data_key = open_spool_key(installation.vault, self.cohort_id, row["sealed_data_key"])
         self.spool = Spool(installation.medium, self.cohort_id, self.epoch, data_key)
         self.context = CohortContext(
             cohort_id=self.cohort_id,
             epoch=self.epoch,
             plan=_unpinned(self.plan) if self.progress.wrote else self.plan,
-            members=tuple(self._member(each) for each in self.rows),
+            members=tuple(members),
             connector=self._connector,
             spool=self.spool,
             frames=_Book(self),
@@ -194,6 +200,12 @@ class Attempt:
             "message": entry.message,
             "counts": dict(entry.counts) or None,
         }
+
+
+def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays of a member's row once what is sealed in it is open: there may be a hundred thousand."""
+    words = {name: sys.intern(row[name]) for name in ("status", "stage", "policy_key")}
+    return words | {name: row[name] for name in ("id", "member", "attempt", "earlier")}
 
 
 def _unpinned(plan: Plan) -> Plan:

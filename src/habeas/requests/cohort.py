@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 
 class Claim(NamedTuple):
-    """The cohort's row, its members' rows in order, and the stamp of the configuration it was planned with."""
+    """The cohort's row, its members' rows in order (None: too many, they are read in a stream), and the stamp of the
+    configuration it was planned with.
+    """
 
     cohort: Mapping[str, Any]
-    members: Sequence[Mapping[str, Any]]
+    members: Sequence[Mapping[str, Any]] | None
     stamp: str

@@ -34,6 +34,7 @@ from habeas.store.wake import Listener
 
 COHORT_WORKFLOW = "cohort"
 LARGEST_COHORT = 100_000
+HANDED = 1_000  # members whose rows are handed to the attempt; those of more are read in a stream
 FEW = 100  # members that any plan takes without a look at what its cohorts found before
 USUAL_PAIRS = 100  # rows that a member of a plan is thought to have that never ran
 MOST_COHORTS = 4  # running at once in one process
@@ -211,8 +212,13 @@ class Dispatcher:
         }
         with installation.database.begin() as connection:
             most = self._most(connection, group, digest)
-            members = claims.claim(connection, group, self._ready, most, moved)
-            if not members:
+            members = None
+            if min(most, group.size) > HANDED:
+                size = claims.claim_unseen(connection, group, self._ready, most, moved)
+            else:
+                members = claims.claim(connection, group, self._ready, min(most, HANDED), moved)
+                size = len(members)
+            if not size:
                 return 0
             if digest not in self._stored:
                 plans.put(connection, plan, installation.clock)
@@ -221,7 +227,7 @@ class Dispatcher:
                 "created_at": now,
                 "updated_at": now,
                 "plan_digest": digest,
-                "size": len(members),
+                "size": size,
                 "stage": first,
                 "epoch": 1,  # that of the attempt to which the claim is handed
                 "executor_id": self._executor_id,
@@ -232,7 +238,7 @@ class Dispatcher:
         self._stored.add(digest)
         with self._guard:
             self._claims[cohort_id] = Claim(row, members, group.stamp)
-        return len(members)
+        return size
 
     def _most(self, connection: Connection, group: Group, digest: str) -> int:
         """How many members the next cohort of a plan may have: as many as earlier ones let expect to find no more than

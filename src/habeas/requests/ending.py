@@ -6,9 +6,11 @@ again ends it once. The ledger is kept chunk by chunk before it, safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy.engine import Connection
 
 from habeas.connectors.base import FrozenChunk
@@ -22,10 +24,11 @@ from habeas.execute.receipt import build_receipt
 from habeas.plan.model import Plan, Step
 from habeas.requests.attempt import Attempt, MembersLeft
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
+from habeas.requests.receipting import AT_ONCE, PackedReceipts
 from habeas.requests.sealing import identity_index
 from habeas.store import cohorts, ledger
 from habeas.store import requests as store
-from habeas.store.receipts import Unsigned, append_receipts
+from habeas.store.receipts import Unsigned
 
 _STEP_NUMBERS = 100_000  # two steps of one collection keep their chunks apart
 
@@ -74,23 +77,17 @@ def complete(attempt: Attempt) -> None:
     Raises MembersLeft where requests were canceled meanwhile; then nothing has ended.
     """
     installation, now = attempt.installation, attempt.installation.clock.now()
-    endings = {member.index: _ending(attempt, member) for member in attempt.context.members}
-    receipts = [
-        Unsigned(row["id"], row["attempt"], _receipt(attempt, row, member, endings[member.index]))
-        for row, member in zip(attempt.rows, attempt.context.members, strict=True)
-    ]
+    told = attempt.plan.told_not_searched() or None
+    receipts = PackedReceipts(_receipts(attempt, told, now))
     reach("end.before")
     with installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=True)
-        rows = [_finished(attempt, row, endings[row["member"]]) for row in attempt.rows]
-        if store.finish_members(connection, attempt.cohort_id, rows, now) != len(rows):
+        ended = 0
+        for first in range(0, len(attempt.rows), AT_ONCE):
+            ended += store.finish_members(connection, attempt.cohort_id, _finished(attempt, first, told), now)
+        if ended != len(attempt.rows):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
-        vault, seen = installation.vault, installation.heads.seen
-        head = (
-            append_receipts(connection, installation.clock, vault, attempt.cohort_id, receipts, seen)
-            if receipts
-            else None
-        )
+        head = receipts.append(connection, installation, attempt.cohort_id)
     installation.heads.committed(head)
     reach("end.after")
     attempt.spool.purge()
@@ -176,7 +173,7 @@ def _pairs(attempt: Attempt) -> int | None:
     return max(shown, erased, len(attempt.rows))
 
 
-def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
+def _ending(attempt: Attempt, member: Member, told: list[dict[str, str]] | None) -> dict[str, Any]:
     progress, plan = attempt.progress, attempt.plan
     found = progress.access.found(member.index) if progress.access else 0
     erasure = progress.erasure or ErasureResult()
@@ -189,7 +186,7 @@ def _ending(attempt: Attempt, member: Member) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "kept": kept or None,
-        "not_searched": plan.told_not_searched() or None,
+        "not_searched": told,
         "absent_kinds": list(plan.absent_kinds) or None,
         **_packaged(attempt, member),
     }
@@ -201,7 +198,11 @@ def _packaged(attempt: Attempt, member: Member) -> dict[str, Any]:
     if access is None:
         return {"package": None, "withheld": None}
     withheld = access.hidden_of(attempt.plan, member.index)
-    return {"package": access.packages.get(member.index), "withheld": withheld or None}
+    packages = access.packages.get(member.index)
+    return {
+        "package": None if packages is None else [msgspec.structs.asdict(each) for each in packages],
+        "withheld": withheld or None,
+    }
 
 
 def _excluded(plan: Plan) -> dict[str, int]:
@@ -210,13 +211,26 @@ def _excluded(plan: Plan) -> dict[str, int]:
     return {"excluded": excluded} if excluded else {}
 
 
-def _finished(attempt: Attempt, row: Mapping[str, Any], ending: Mapping[str, Any]) -> dict[str, Any]:
-    check_status(Status(row["status"]), Status.COMPLETE)
-    check_stage(Stage(row["stage"]), Stage.DONE)
-    return {"id": row["id"], "status": Status.COMPLETE, "stage": Stage.DONE, **ending}
+def _finished(attempt: Attempt, first: int, told: list[dict[str, str]] | None) -> list[dict[str, Any]]:
+    """The ends of some members from `first` on, as rows to be written."""
+    rows = []
+    last = first + AT_ONCE
+    for row, member in zip(attempt.rows[first:last], attempt.context.members[first:last], strict=True):
+        check_status(Status(row["status"]), Status.COMPLETE)
+        check_stage(Stage(row["stage"]), Stage.DONE)
+        ended = {"id": row["id"], "status": Status.COMPLETE, "stage": Stage.DONE}
+        rows.append(ended | _ending(attempt, member, told))
+    return rows
 
 
-def _receipt(attempt: Attempt, row: Mapping[str, Any], member: Member, ending: Mapping[str, Any]) -> dict[str, Any]:
+def _receipts(attempt: Attempt, told: list[dict[str, str]] | None, now: datetime) -> Iterator[Unsigned]:
+    for row, member in zip(attempt.rows, attempt.context.members, strict=True):
+        yield Unsigned(row["id"], row["attempt"], _receipt(attempt, row, member, _ending(attempt, member, told), now))
+
+
+def _receipt(
+    attempt: Attempt, row: Mapping[str, Any], member: Member, ending: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
     vault, region = attempt.installation.vault, attempt.context.region
     external = {
         "request": row["id"],
@@ -235,6 +249,6 @@ def _receipt(attempt: Attempt, row: Mapping[str, Any], member: Member, ending: M
         erasure=attempt.progress.erasure,
         identity_hash=lambda kind, value: identity_index(vault, kind, value, region).hex(),
         started=attempt.started,
-        finished=attempt.installation.clock.now(),
+        finished=now,
         region=region,
     )

@@ -7,12 +7,11 @@ on disk; doing both again has the effect of once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from habeas.deliver.base import EncodedRows, PackageMember, PackageRef, StepRows
 from habeas.deliver.package import publish, write_packages
 from habeas.durable.boundary import reach
-from habeas.execute.access import AccessResult, SpooledRows, shown_columns
+from habeas.execute.access import AccessResult, Package, SpooledRows, shown_columns
 from habeas.requests.attempt import Attempt
 from habeas.requests.places import Place
 from habeas.spool.rows import unpack_rows
@@ -20,7 +19,7 @@ from habeas.spool.rows import unpack_rows
 
 def deliver_packages(
     attempt: Attempt, places: Sequence[Place], spooled: Sequence[Sequence[SpooledRows]], result: AccessResult
-) -> dict[int, list[dict[str, Any]]]:
+) -> dict[int, list[Package]]:
     """Write and publish the packages of all members, a place after the other; by member, what to keep about each.
     Whoever was canceled meanwhile gets none.
 
@@ -28,10 +27,10 @@ def deliver_packages(
     destination didn't take one.
     """
     by_request = {each.request_id: each.index for each in attempt.context.members}
-    packages: dict[int, list[dict[str, Any]]] = {each.index: [] for each in attempt.context.members}
+    packages: dict[int, list[Package]] = {each.index: [] for each in attempt.context.members}
     for place, rows in zip(places, spooled, strict=True):
         for ref in _deliver(attempt, place, rows, result):
-            kept = {"storage": ref.storage, "location": ref.location, "digest": ref.digest, "size": ref.size}
+            kept = Package(ref.storage, ref.location, ref.digest, ref.size)
             packages[by_request[ref.request_id]].append(kept)
     return packages
 

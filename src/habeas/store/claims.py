@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from habeas.store import switches
+from habeas.store.requests import MEMBER
 from habeas.store.tables import connection as source
 from habeas.store.tables import dataset, policy, rule, rule_target, storage
 from habeas.store.tables import privacy_request as request
@@ -62,11 +63,22 @@ def configuration_stamp(connection: Connection) -> str:
 def claim(
     connection: Connection, group: Group, ready: Ready, most: int, values: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Make the oldest `most` requests of a group members of a cohort; their rows as they are then, by member.
+    """Make the oldest `most` requests of a group members of a cohort; their rows as they are then, in order of member,
+    with the columns of `requests.MEMBER`.
 
     Members are numbered from 0 by age. `values` are written to each; rows that another dispatcher holds are
     passed over, not waited for.
     """
+    claimed = _claiming(group, ready, most, values).returning(*(request.c[name] for name in MEMBER))
+    return sorted((row._asdict() for row in connection.execute(claimed)), key=itemgetter("member"))
+
+
+def claim_unseen(connection: Connection, group: Group, ready: Ready, most: int, values: Mapping[str, Any]) -> int:
+    """The same, without reading the rows: how many there are. For more than memory should hold twice."""
+    return connection.execute(_claiming(group, ready, most, values)).rowcount
+
+
+def _claiming(group: Group, ready: Ready, most: int, values: Mapping[str, Any]) -> sa.Update:
     oldest = (
         sa.select(request.c.id, request.c.created_at)
         .where(*_claimable(ready), *_in_group(group), switches.is_off_clause(switches.PAUSED))
@@ -77,9 +89,7 @@ def claim(
     )
     place = sa.func.row_number().over(order_by=(oldest.c.created_at, oldest.c.id)) - 1
     numbered = sa.select(oldest.c.id, place.label("member")).cte("numbered")
-    claimed = sa.update(request).where(request.c.id == numbered.c.id).values(member=numbered.c.member, **values)
-    rows = [row._asdict() for row in connection.execute(claimed.returning(*request.c))]
-    return sorted(rows, key=itemgetter("member"))
+    return sa.update(request).where(request.c.id == numbered.c.id).values(member=numbered.c.member, **values)
 
 
 def end_group(connection: Connection, group: Group, ready: Ready, values: Mapping[str, Any]) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row
 
 from habeas.core.clock import Clock
 from habeas.store import receipt_format as form
+from habeas.store.bulk import insert_rows
 from habeas.store.chains import take_turn
 from habeas.store.secrets import Vault
 from habeas.store.session import insert_new, new_or_known
@@ -145,15 +146,16 @@ def insert_receipts(
     receipts: Sequence[Unsigned],
     bodies: Sequence[bytes],
     leaves: Sequence[bytes],
+    first: int = 0,
 ) -> None:
-    """Keep the leaves of a head, in the order of its tree."""
+    """Keep leaves of a head in the order of its tree, `first` being the place of the first of them."""
     now = clock.now()
     rows = [
         {
             "privacy_request_id": each.request_id,
             "attempt": each.attempt,
             "cohort_id": cohort_id,
-            "position": position,
+            "position": first + position,
             "leaf": leaves[position],
             "head": head,
             "body": bodies[position].decode(),
@@ -161,7 +163,7 @@ def insert_receipts(
         }
         for position, each in enumerate(receipts)
     ]
-    connection.execute(sa.insert(receipt).inline(), rows)
+    insert_rows(connection, receipt, rows)
 
 
 def find_receipt(connection: Connection, request_id: str) -> dict[str, object] | None:

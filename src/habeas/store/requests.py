@@ -6,7 +6,7 @@ so that of two movers one fails. Sealed columns are passed through, never opened
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,20 @@ from habeas.store.tables import idempotency, policy, provided_identity, rule
 from habeas.store.tables import privacy_request as request
 
 Row = Mapping[str, Any]
+
+MEMBER = (
+    "id",
+    "member",
+    "status",
+    "stage",
+    "attempt",
+    "earlier",
+    "policy_key",
+    "sealed_identities",
+    "sealed_seed",
+    "sealed_encryption_key",
+)
+"""The columns that the running of a cohort asks of its members."""
 
 
 def find_policies(
@@ -97,10 +111,12 @@ def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], 
     return connection.execute(finished, parameters).rowcount
 
 
-def members_of(connection: Connection, cohort_id: str) -> list[dict[str, Any]]:
-    """All rows of a cohort in order of member, also of those that left it."""
-    found = sa.select(request).where(request.c.cohort_id == cohort_id).order_by(request.c.member)
-    return [row._asdict() for row in connection.execute(found)]
+def members_of(connection: Connection, cohort_id: str) -> Iterator[dict[str, Any]]:
+    """All rows of a cohort in order of member, also of those that left it: the columns of `MEMBER`, streaming."""
+    columns = [request.c[name] for name in MEMBER]
+    found = sa.select(*columns).where(request.c.cohort_id == cohort_id).order_by(request.c.member)
+    for row in connection.execute(found.execution_options(yield_per=1000)):
+        yield row._asdict()
 
 
 def find_answer(connection: Connection, client_id: str, key: str) -> dict[str, Any] | None:
