@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from typing import Any
 
 import pytest
+
+from habeas.requests import export
 
 from .conftest import Api, open_api
 from .test_body import DOCUMENTED
@@ -185,7 +190,31 @@ def test_an_item_that_is_no_object_fails_alone(shared_api: Api) -> None:
     assert all("object" in each["message"] for each in told["failed"])
 
 
-def test_a_download_as_csv_is_said_to_be_missing(shared_api: Api) -> None:
-    answer = shared_api.call("GET", "/privacy-request", params={"download_csv": "true"})
-    assert (answer.status_code, answer.json()["code"]) == (501, "not_offered")
+def test_all_that_match_are_downloaded_as_csv(shared_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "AT_ONCE", 2)
+    items = [
+        {"policy_key": "download", "identity": {"email": f"csv{number}@example.com"}, "external_id": "csv case"}
+        for number in range(4)
+    ]
+    items.append(items[0] | {"identity": {"note": "=1+1", "email": "csv4@example.com"}})
+    made = shared_api.ok("POST", "/privacy-request", json=items)["succeeded"]
+    wanted = {"download_csv": "true", "external_id": "csv c", "size": "1"}
+    for direction, order in (("desc", -1), ("asc", 1)):
+        answer = shared_api.call("GET", "/privacy-request", params=wanted | {"sort_direction": direction})
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+        assert re.fullmatch(
+            r'attachment; filename="privacy_requests_download_\d{4}-\d\d-\d\d\.csv"',
+            answer.headers["content-disposition"],
+        )
+        header, *lines = csv.reader(io.StringIO(answer.text))
+        assert tuple(header) == export.HEADER
+        expected = [str(each["identity"]) for each in items]
+        told = [line[1] for line in lines]
+        assert sorted(told) == sorted([*expected[:4], "{'email': 'csv4@example.com', 'note': '=1+1'}"])
+        order_of = {each["id"]: each["created_at"] for each in made}
+        assert len(order_of) == len(lines)
+        assert [line[0] for line in lines] == sorted((line[0] for line in lines), reverse=order < 0)
+        assert {(line[2], line[3]) for line in lines} <= {("download", "pending"), ("download", "complete")}
+    answer = shared_api.call("GET", "/privacy-request", params=wanted | {"sort_field": "status"})
+    assert answer.status_code == 422
     assert shared_api.call("GET", "/privacy-request", params={"download_csv": "false"}).status_code == 200

@@ -94,7 +94,7 @@ def find(
         )
     if sort_direction not in ("asc", "desc"):
         raise BadQueryInput("must be asc or desc", where="sort_direction")
-    narrowed = _narrow(installation, wanted or RequestFilter())
+    narrowed = narrow(installation, wanted or RequestFilter())
     with installation.database.read() as connection:
         total = store.count(connection, narrowed)
         rows = store.page(
@@ -217,7 +217,8 @@ def _decision(entry: Mapping[str, Any], status: str) -> dict[str, Any]:
     return {"status": status, "message": message, "updated_at": entry["created_at"], "user_id": entry["actor"]}
 
 
-def _narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
+def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
+    """What the store is asked for; raises BadQuery for filters that contradict each other."""
     statuses = {Status(each) for each in wanted.status}
     ended = _ended(wanted)
     if ended is not None:

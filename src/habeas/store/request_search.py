@@ -1,12 +1,15 @@
 """Queries that search privacy requests: filters, order, pages. Identities are matched by blind index alone.
 
-Prefixes are compared as text, so `%`, `_` and `\\` in them are literal. Case is folded by the database.
+No query looks at every request, however many there are. A filter that picks few (ids, prefixes, an identity) is
+answered first, apart from the order, so that no database walks an index of the order to find them. Other filters
+are answered in the order of an index: one walk a status, and rows without a value after those with one. Prefixes
+are compared as text, so `%`, `_` and `\\` in them are literal. Case is folded by the database.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +20,10 @@ from habeas.store.tables import audit_trail, provided_identity
 from habeas.store.tables import privacy_request as request
 
 _ID_LENGTH = 40  # pri_ and a UUID
+_AFTER_ALL = "\U0010ffff"  # no character comes later
+_WORDS = frozenset({"status", "stage", "outcome", "reason", "policy_key"})  # many rows have the same
+
+Column = sa.ColumnElement[Any]
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,11 @@ class Wanted:
     policy_key: str | None = None
     after: tuple[tuple[str, datetime], ...] = ()  # column, bound
     before: tuple[tuple[str, datetime], ...] = ()
+
+    @property
+    def picks_few(self) -> bool:
+        """Whether it names requests, an identity or a prefix."""
+        return self.ids is not None or self.indexes is not None or bool(self.id_prefix or self.external_prefix)
 
 
 SORTABLE = frozenset(
@@ -58,17 +70,43 @@ SORTABLE = frozenset(
 
 def count(connection: Connection, wanted: Wanted) -> int:
     """How many requests match."""
-    return connection.execute(sa.select(sa.func.count()).select_from(request).where(*_conditions(wanted))).scalar_one()
+    rows = _source(connection, wanted)
+    counted = sa.select(sa.func.count()).select_from(rows).where(*_others(rows, wanted))
+    return connection.execute(counted).scalar_one()
 
 
 def page(
     connection: Connection, wanted: Wanted, *, sort: str, descending: bool, offset: int, limit: int
 ) -> list[dict[str, Any]]:
-    """Rows that match, in order of a column of `SORTABLE`, rows without a value last; ties in order of id."""
-    column = request.c[sort]
-    order = (column.desc() if descending else column.asc()).nulls_last()
-    found = sa.select(request).where(*_conditions(wanted)).order_by(order, request.c.id).offset(offset).limit(limit)
-    return [row._asdict() for row in connection.execute(found)]
+    """Rows that match, in order of a column of `SORTABLE`, rows without a value last; ties in the same direction by
+    id, or by age where many rows have the same value. One statement; where a nullable column's values don't fill
+    the page, one or two more.
+    """
+    rows = _source(connection, wanted)
+    column = rows.c[sort]
+    if not request.c[sort].nullable:
+        return _slice(connection, rows, wanted, _order(rows, sort, descending), offset, limit)
+    valued = (column.is_not(None),)
+    found = _slice(connection, rows, wanted, _order(rows, sort, descending), offset, limit, *valued)
+    if len(found) == limit:
+        return found
+    before = offset + len(found) if found or not offset else _count_valued(connection, rows, wanted, valued)
+    order = _order(rows, "created_at", descending)
+    rest = (max(0, offset - before), limit - len(found))
+    return found + _slice(connection, rows, wanted, order, *rest, column.is_(None))
+
+
+def page_beyond(
+    connection: Connection, wanted: Wanted, last: tuple[datetime, str] | None, *, descending: bool, limit: int
+) -> list[dict[str, Any]]:
+    """Rows that match, by age: those that come after the row of this `created_at` and `id`. One statement."""
+    rows = _source(connection, wanted)
+    order, more = _order(rows, "created_at", descending), []
+    if last is not None:
+        place = sa.tuple_(rows.c.created_at, rows.c.id)
+        reached = sa.tuple_(*(sa.literal(value, each.type) for value, each in zip(last, place.clauses, strict=True)))
+        more = [place < reached if descending else place > reached]
+    return _slice(connection, rows, wanted, order, 0, limit, *more)
 
 
 def decisions_about(connection: Connection, request_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -78,27 +116,93 @@ def decisions_about(connection: Connection, request_ids: Sequence[str]) -> list[
     return [row._asdict() for row in connection.execute(found)]
 
 
-def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
+def _count_valued(connection: Connection, rows: sa.FromClause, wanted: Wanted, valued: Sequence[Column]) -> int:
+    counted = sa.select(sa.func.count()).select_from(rows).where(*_others(rows, wanted), *valued)
+    return connection.execute(counted).scalar_one()
+
+
+def _slice(
+    connection: Connection,
+    rows: sa.FromClause,
+    wanted: Wanted,
+    order: Sequence[tuple[str, bool]],
+    offset: int,
+    limit: int,
+    *more: Column,
+) -> list[dict[str, Any]]:
+    statuses = sorted(wanted.statuses) if not wanted.picks_few else []
+    if len(statuses) < 2:
+        found = sa.select(rows).where(*_others(rows, wanted), *more).order_by(*_by(rows, order))
+        return _all(connection, found.offset(offset).limit(limit))
+    walks = [
+        sa.select(rows)
+        .where(*_others(rows, replace(wanted, statuses=(each,))), *more)
+        .order_by(*_by(rows, order))
+        .limit(offset + limit)
+        .subquery()
+        for each in statuses
+    ]
+    merged = sa.union_all(*(sa.select(walk) for walk in walks)).subquery()
+    return _all(connection, sa.select(merged).order_by(*_by(merged, order)).offset(offset).limit(limit))
+
+
+def _all(connection: Connection, found: sa.Select[Any]) -> list[dict[str, Any]]:
+    return [row._asdict() for row in connection.execute(found)]
+
+
+def _order(rows: sa.FromClause, sort: str, descending: bool) -> list[tuple[str, bool]]:
+    names = [sort, "created_at", "id"] if sort in _WORDS else [sort, "id"]
+    return [(name, descending) for name in dict.fromkeys(names)]
+
+
+def _by(rows: sa.FromClause, order: Sequence[tuple[str, bool]]) -> list[Column]:
+    return [rows.c[name].desc() if descending else rows.c[name].asc() for name, descending in order]
+
+
+def _source(connection: Connection, wanted: Wanted) -> sa.FromClause:
+    """All requests, or, as rows of their own, those that a filter picks which picks few."""
+    if not wanted.picks_few:
+        return request
+    picked: list[Column] = []
     if wanted.ids is not None:
-        found.append(request.c.id.in_(wanted.ids))
+        picked.append(request.c.id.in_(wanted.ids))
     if wanted.id_prefix:
-        found.append(_starts(request.c.id, wanted.id_prefix, whole=_ID_LENGTH))
+        picked.append(_id_starts(connection, wanted.id_prefix.lower()))
     if wanted.external_prefix:
-        found.append(_starts(request.c.external_id, wanted.external_prefix))
-    if wanted.statuses:
-        found.append(request.c.status.in_(wanted.statuses))
+        folded = _text(connection, sa.func.lower(request.c.external_id))
+        picked.append(_between(folded, sa.func.lower(wanted.external_prefix)))
     if wanted.indexes is not None:
         holders = sa.select(provided_identity.c.privacy_request_id)
-        found.append(request.c.id.in_(holders.where(provided_identity.c.blind_index.in_(wanted.indexes))))
+        picked.append(request.c.id.in_(holders.where(provided_identity.c.blind_index.in_(wanted.indexes))))
+    return sa.select(request).where(*picked).cte("picked").prefix_with("MATERIALIZED")
+
+
+def _id_starts(connection: Connection, prefix: str) -> Column:
+    if len(prefix) == _ID_LENGTH:
+        return request.c.id == prefix  # a whole id, which the primary key finds
+    return _between(_text(connection, request.c.id), sa.literal(prefix))
+
+
+def _text(connection: Connection, text: Column) -> Column:
+    """As an index has it that orders by characters alone, as SQLite does anyway."""
+    return sa.collate(text, "C") if connection.dialect.name == "postgresql" else text
+
+
+def _between(text: Column, prefix: Column) -> Column:
+    return sa.and_(text >= prefix, text < prefix.concat(_AFTER_ALL))
+
+
+def _others(rows: sa.FromClause, wanted: Wanted) -> list[Column]:
+    found: list[Column] = []
+    if wanted.statuses:
+        found.append(rows.c.status.in_(wanted.statuses) if len(wanted.statuses) > 1 else _only(rows, wanted))
     if wanted.policy_key:
-        found.append(request.c.policy_key == wanted.policy_key)
-    found.extend(request.c[name] > bound for name, bound in wanted.after)
-    found.extend(request.c[name] < bound for name, bound in wanted.before)
+        found.append(rows.c.policy_key == wanted.policy_key)
+    found.extend(rows.c[name] > bound for name, bound in wanted.after)
+    found.extend(rows.c[name] < bound for name, bound in wanted.before)
     return found
 
 
-def _starts(column: sa.Column[str], prefix: str, whole: int | None = None) -> sa.ColumnElement[bool]:
-    if len(prefix) == whole:
-        return column == prefix.lower()  # a whole id, which the primary key finds
-    return sa.func.lower(sa.func.substr(column, 1, len(prefix))) == sa.func.lower(prefix)
+def _only(rows: sa.FromClause, wanted: Wanted) -> Column:
+    (status,) = wanted.statuses
+    return rows.c.status == status

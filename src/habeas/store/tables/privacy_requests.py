@@ -57,12 +57,39 @@ privacy_request = Table(
     Column("package", JSON),  # [{storage, location, digest, size}]
     Column("attempt", Integer, nullable=False, default=0),
     Column("earlier", JSON),  # [[cohort_id, member]] of former attempts, oldest first
-    Index("ix_privacy_request_stage", "stage", "created_at"),
-    Index("ix_privacy_request_status", "status", "created_at"),
     Index("ix_privacy_request_created", "created_at", "id"),
-    Index("ix_privacy_request_external", "external_id"),
+    Index("ix_privacy_request_updated", "updated_at", "id"),
+    Index("ix_privacy_request_requested", "requested_at", "id"),
+    Index("ix_privacy_request_stage", "stage", "created_at", "id"),
+    Index("ix_privacy_request_status", "status", "created_at", "id"),
+    Index("ix_privacy_request_policy", "policy_key", "created_at", "id"),
     Index("ix_privacy_request_cohort", "cohort_id", "member"),
 )
+
+BY_CHARACTERS = ("ix_privacy_request_external_folded", "ix_privacy_request_id_characters")
+"""Indexes over expressions that each database spells its own way: revision 0006 makes them, one on PostgreSQL only."""
+
+# What most requests have none of costs nothing while they are taken in.
+PARTIAL = {
+    "external_id": ("external_id", "id"),
+    "due_date": ("due_date", "id"),
+    "started": ("started_processing_at", "id"),
+    "finished": ("finished_processing_at", "id"),
+    "reviewed": ("reviewed_at", "id"),
+    "verified": ("identity_verified_at", "id"),
+    "paused": ("paused_at", "id"),
+    "canceled": ("canceled_at", "id"),
+    "outcome": ("outcome", "created_at", "id"),
+    "reason": ("reason", "created_at", "id"),
+}
+for _name, _columns in PARTIAL.items():
+    _first = privacy_request.c[_columns[0]].is_not(None)
+    Index(
+        f"ix_privacy_request_{_name}",
+        *(privacy_request.c[each] for each in _columns),
+        sqlite_where=_first,
+        postgresql_where=_first,
+    )
 
 provided_identity = Table(  # for search: one blind index a value
     "provided_identity",
