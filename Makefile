@@ -7,6 +7,7 @@
 #   make prove    N random companies from SEED on against an oracle: the machine that tries to prove habeas wrong
 #   make prove-receipts  N tampered receipts and chains against both verifiers: all are refused
 #   make prove-faults  the prover is proven: faults planted in habeas one at a time, each of which it must find
+#   make crash    kill -9 at every boundary × action × own database × engine; EVERY=9 every ninth, SECONDS=600 at most
 #   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
@@ -21,7 +22,7 @@ WORKERS ?= auto
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prove prove-receipts test lint format clean bench bench-quick
+.PHONY: help demo crash prove prove-receipts test lint format clean bench bench-quick
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -75,6 +76,9 @@ bench-quick: $(VENV)/.test
 
 prove: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m truth --n $(or $(N),100) --seed $(or $(SEED),1) --shrink 3
+
+crash: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python tests/crashbook.py --every $(or $(EVERY),1) --seconds $(or $(SECONDS),1e9)
 
 prove-receipts: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python tests/receiptbook.py --n $(or $(N),100000) --seed $(or $(SEED),1)

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 import shopbook
+from flowbook import Flow
 from habeas.core.settings import Settings
 from habeas.masking.secrets import derive_secret
 from habeas.requests.sealing import open_seed
@@ -40,10 +41,10 @@ class Company:
     def dump(self) -> dict[str, Any]:
         return shopbook.dump(self.shop, shopbook.TABLES["shop"]) | shopbook.dump(self.desk, shopbook.TABLES["desk"])
 
-    def declare(self, server: Server) -> None:
+    def declare(self, server: Server | Flow) -> None:
         """Connections, datasets, and the policy `both`: access, and erasure by `STRATEGY`."""
         api = server.api
-        api.http.delete("/api/v1/connection/shop")  # an earlier company's, maybe of another kind
+        api.http.request("DELETE", "/api/v1/connection/shop")  # an earlier company's, maybe of another kind
         kind = self.shop.partition(":")[0].replace("postgresql", "postgres")
         api.connect("shop", kind, {"url": self.shop})
         api.connect("desk", "sqlite", {"url": self.desk})
@@ -81,16 +82,17 @@ def erased(masked: Callable[[str], str]) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
-def masker(server: Server, app: str, request_id: str) -> Callable[[str], str]:
-    """The request's own mask, from its sealed seed."""
+def masker(server: Server | Path, app: str, request_id: str) -> Callable[[str], str]:
+    """The request's own mask, from its sealed seed; `server`, or its data directory."""
+    data_dir = server if isinstance(server, Path) else server.data_dir
     query = "SELECT sealed_seed FROM privacy_request WHERE id = "
     if app.startswith("postgresql"):
         with psycopg.connect(app) as connection:
             (sealed,) = connection.execute(query + "%s", (request_id,)).fetchone() or ()
     else:
-        with sqlite3.connect(server.data_dir / "habeas.sqlite") as connection:
+        with sqlite3.connect(data_dir / "habeas.sqlite") as connection:
             (sealed,) = connection.execute(query + "?", (request_id,)).fetchone()
-    vault = open_vault(Settings(data_dir=server.data_dir))
+    vault = open_vault(Settings(data_dir=data_dir))
     seed = open_seed(vault, request_id, bytes(sealed))
     key, salt = derive_secret(seed, "hmac", "key"), derive_secret(seed, "hmac", "salt")
     return lambda value: hmac.new(key.encode(), (value + salt).encode(), hashlib.sha256).hexdigest()

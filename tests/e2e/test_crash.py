@@ -1,53 +1,100 @@
 """kill -9 at every durable boundary, then a restart: the end is as if nothing had happened.
 
-One request with an access and an erasure rule, its rows in PostgreSQL and SQLite, on both app databases. The
-mask is value-dependent, so that a mask applied twice would show.
+Every boundary of every action once, our databases and the engines in turn; `make crash` runs all of them. The mask is
+value-dependent, so that a mask applied twice would show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import shopbook
-from companybook import ROWS, Company, erased, masker
-from habeas.durable.boundary import BOUNDARIES
-from serving import Server
+import crashbook
+import habeas
+from crashbook import Case, Databases
+from habeas.durable.boundary import BOUNDARIES, OF_MESSAGES
+
+SOURCE = Path(habeas.__file__).parent
+WORKING = (
+    *("requests/dispatch", "requests/attempt", "requests/ending", "requests/flow", "requests/packaging"),
+    *("requests/recovery", "requests/ledger_run", "execute"),
+)
+"""Where a worker makes something durable."""
+
+BESIDE = {
+    "requests/attempt.py:_save": "stage.before",
+    "requests/attempt.py:log": "any: an entry more or less of the log",
+    "requests/dispatch.py:_end": "claim.before",
+    "requests/ending.py:refuse_members": "fail.before: one guarded transaction too",
+    "requests/ending.py:requeue": "fail.before: one guarded transaction too",
+    "requests/ledger_run.py:save": "replay.unit",
+    "requests/recovery.py:_resume": "attempt.taken: takes over, which the next sweep does again",
+    "requests/recovery.py:clean": "none: deletes what is over, again at the next turn",
+    "execute/freeze.py:_write": "freeze.frame",
+    "execute/freeze.py:keep_own": "freeze.frame: of the same stage, which runs again whole",
+    "execute/freeze.py:keep_nobodys": "freeze.frame: of the same stage too",
+    "execute/freeze.py:withhold": "verify.chunk",
+    "execute/erasure.py:_write": "mask.chunk",
+    "execute/deletes.py:untie_rows": "mask.before: untying NULLs what is deleted next",
+    "execute/deletes.py:delete_group": "mask.before: one transaction",
+}
+"""Functions that make something durable without a boundary of their own, and which boundary stands beside each."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def app_database(request: pytest.FixtureRequest, make_postgres: Callable[[], str]) -> str:
-    """The URL of our own database, empty for the embedded one."""
-    return make_postgres() if request.param == "postgresql" else ""
+@pytest.mark.parametrize("case", crashbook.one_each(), ids=str)
+def test_killed_at_a_boundary_it_ends_as_if_never_killed(case: Case, tmp_path: Path, mariadb_server: str) -> None:
+    assert mariadb_server
+    with Databases() as url:
+        crashbook.run_case(case, tmp_path, url)
 
 
-@pytest.fixture
-def server(tmp_path: Path, app_database: str) -> Iterator[Server]:
-    made = Server(tmp_path / "data", {"HABEAS_DATABASE_URL": app_database} if app_database else {})
-    yield made
-    made.kill()
+def test_every_boundary_is_reached_in_code_and_by_a_case() -> None:
+    named = [name for _, tree in modules() for name in reached(tree)]
+    assert set(named) == {*BOUNDARIES, *OF_MESSAGES}
+    assert {case.boundary for case in crashbook.one_each()} == set(BOUNDARIES)
 
 
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_killed_at_a_boundary_it_ends_as_if_never_killed(
-    server: Server, app_database: str, boundary: str, tmp_path: Path, make_postgres: Callable[[], str]
-) -> None:
-    company = Company(tmp_path, make_postgres())
-    server.start()
-    company.declare(server)
-    server.kill()
-    server.start(crash_at=boundary)
-    (request_id,) = server.api.submit("both", shopbook.SUBJECT, external_id="crash")
-    server.wait_for_crash()
-    server.kill()
-    server.start()
-    item = server.api.wait(request_id)
-    assert (item["status"], item["outcome"]) == ("complete", "erased"), dict(item)
-    expected = erased(masker(server, app_database, request_id))
-    assert company.dump() == {table: sorted(rows, key=repr) for table, rows in expected.items()}
-    package = server.package(request_id)
-    assert sorted(row["email"] for row in package["shop:customer"] if row["email"]) == ["ada.one@example.com"]
-    assert {address: len(rows) for address, rows in package.items()} == ROWS
-    assert not list((server.data_dir / "packages").glob("*.part"))
+def test_whatever_is_made_durable_stands_beside_a_boundary() -> None:
+    """A new commit, frame or write without a crash point is told here: give it one, or say which one it is beside."""
+    bare = {
+        f"{path}:{function.name}"
+        for path, tree in modules()
+        if path.startswith(WORKING)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        and any(map(is_durable, ast.walk(function)))
+        and not [*reached(function)]
+    }
+    assert bare == set(BESIDE)
+
+
+def modules() -> list[tuple[str, ast.Module]]:
+    return [
+        (str(path.relative_to(SOURCE)), ast.parse(path.read_text()))
+        for path in sorted(SOURCE.rglob("*.py"))
+        if path.name != "boundary.py"
+    ]
+
+
+def reached(tree: ast.AST) -> Iterator[str]:
+    """Boundaries that a piece of code passes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "reach":
+            (name,) = node.args
+            assert isinstance(name, ast.Constant), ast.unparse(node)
+            yield str(name.value)
+
+
+def is_durable(node: ast.AST) -> bool:
+    """A transaction of our own that writes, a durable frame, or a write to a system."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    owner = ast.unparse(node.func.value)
+    if node.func.attr == "begin":
+        return owner.endswith("database")
+    if node.func.attr == "write" and owner.endswith("spool"):
+        return any(each.arg == "durable" and ast.unparse(each.value) == "True" for each in node.keywords)
+    return owner == "writer" and node.func.attr in ("mask", "delete", "untie", "delete_together")

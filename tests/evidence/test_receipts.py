@@ -96,6 +96,8 @@ def test_every_tampered_file_is_refused() -> None:
         text = json.dumps(document)
         assert receiptbook.own_verdict(text, chain=False)
         assert receiptbook.script_verdict(receiptbook.load_script(), text, chain=False)
+    null_key = json.dumps(receiptbook.DOCUMENTS[0] | {"public_key": None})  # which habeas once took for genuine
+    assert not receiptbook.own_verdict(null_key, chain=False)
     tried, passed = receiptbook.run_mutations(MUTATIONS, SEED)
     assert not passed
     assert len(tried) == len({*receiptbook.ON_RECEIPTS}) + len({*receiptbook.ON_CHAINS})

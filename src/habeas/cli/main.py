@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from habeas import __version__
-from habeas.cli import apply, connection, dataset, demo, doctor, execution, message, plan, receipt, request, serve
+from habeas.cli import (
+    apply,
+    connection,
+    dataset,
+    demo,
+    doctor,
+    erased,
+    execution,
+    message,
+    plan,
+    receipt,
+    request,
+    serve,
+)
 from habeas.cli.output import Exit, say
 from habeas.core.errors import Forbidden, HabeasError, SourceUnreachable, Unauthorised, Unavailable
 
@@ -30,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (serve, demo, apply, dataset, connection, plan, request, receipt, message, execution, doctor):
+for part in (serve, demo, apply, dataset, connection, plan, request, receipt, erased, message, execution, doctor):
     part.register(app)
 
 

@@ -224,6 +224,10 @@ class Reader(ABC):
         """Positions of values that some row of the step's table holds in the column already."""
         return frozenset()
 
+    def keys(self, step: Step) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """Stream the keys of all rows of the step's table, in batches, in the store's order."""
+        raise NotImplementedError("this system can't list its keys")
+
     def hold_back(self) -> None:
         """Among the found rows of steps that delete, and of those that come with them, tell which stay: those that a
         row holds which isn't deleted, and those that another step deletes. Asked with all such steps of the store.

@@ -28,14 +28,31 @@ BOUNDARIES = (
     "end.before",
     "end.after",
     "end.purged",
+    "fail.before",
+    "fail.after",
+    "replay.taken",
+    "replay.before",
+    "replay.erased",
+    "replay.unit",
+    "replay.end",
 )
-"""All of them, in the order in which a request with access and erasure comes by."""
+"""All of them, in the order in which a request with access and erasure comes by; then failing; then a replay."""
 
 OF_MESSAGES = ("message.claimed", "message.sent")
 """Those that a message comes by on its way out."""
 
-_name, _, _count = os.environ.get("HABEAS_CRASH_AT", "").partition(":")
-_left = int(_count or 1)
+_name = ""
+_left = 0
+
+
+def arm(boundary: str, times: int = 1) -> None:
+    """Let this process kill itself at a boundary when it comes by for the so manyth time. For tests."""
+    global _name, _left
+    _name, _left = boundary, times
+
+
+_asked, _, _count = os.environ.get("HABEAS_CRASH_AT", "").partition(":")
+arm(_asked, int(_count or 1))
 
 
 def reach(boundary: str) -> None:

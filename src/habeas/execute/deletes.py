@@ -6,7 +6,7 @@ frames of their own. Nothing is written here but foreign keys that are set to NU
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -19,13 +19,22 @@ from habeas.plan.model import Plan, Segment, Step
 REFERENCED = "referenced"
 
 
-def settle_deletes(context: CohortContext, freezer: Freezer, tallies: dict[int, Tally]) -> None:
+def settle_deletes(
+    context: CohortContext,
+    freezer: Freezer,
+    tallies: dict[int, Tally],
+    *,
+    connections: Collection[str] | None = None,
+) -> None:
     """Part the frozen rows of steps that delete: those that go, and those that are held. Safe to call again.
+    `connections`: only there.
 
     Raises MembersRefused for requests whose rows are held where that is refused, or that can't be masked instead.
     """
     refused: dict[int, Refused] = {}
     for segment in _segments(context.plan):
+        if connections is not None and segment.connection not in connections:
+            continue
         with context.connector(segment.connection).reader(context.plan, segment, context.label) as reader:
             _load(freezer, reader, segment)
             reader.hold_back()

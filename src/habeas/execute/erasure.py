@@ -78,16 +78,16 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
     """
     reach("mask.before")
     freezer = Freezer(context, epoch)
-    first, anchors = _write_order(context)
+    first, anchors = write_order(context)
     if context.epoch > 1:  # an earlier attempt may have left statements running
         for connection in sorted({step.connection for step in (*first, *anchors)}):
             context.connector(connection).end_sessions(context.label_prefix, context.label)
     check_drift(context)
-    _write_steps(context, freezer, first)
+    write_steps(context, freezer, first)
     if first and anchors:
         check_drift(context)  # all deletions are still to come
         _catch_new_rows(context, freezer, result, seeded=True, write=first)
-    _write_steps(context, freezer, anchors)
+    write_steps(context, freezer, anchors)
 
 
 def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> ErasureResult:
@@ -99,22 +99,22 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
     Raises StillWritten if a value or a new row is still there after three rounds.
     """
     freezer = Freezer(context, epoch)
-    first, anchors = _write_order(context)
+    first, anchors = write_order(context)
     steps = (*first, *anchors)
     for _ in range(ROUNDS):
         _catch_new_rows(context, freezer, result, seeded=not anchors, write=steps)
         freezer.forget_withheld()
         final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
         tallies = [final.tallies.setdefault(step.index, Tally()) for step in steps]
-        late = [_verify_step(context, freezer, *each) for each in zip(steps, tallies, strict=True)]
+        late = [verify_step(context, freezer, *each) for each in zip(steps, tallies, strict=True)]
         if not any(late):
             context.log([_complete(*each) for each in zip(steps, tallies, strict=True)])
             return final
     raise StillWritten("values were still there after being written", where=steps[late.index(True)].address)
 
 
-def _verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> bool:
-    """Count the step's rows as they are now; whether some had to be written."""
+def verify_step(context: CohortContext, freezer: Freezer, step: Step, tally: Tally) -> bool:
+    """Count the step's rows as they are now; whether some had to be written. Raises StillWritten as `run_verify`."""
     late = False
     with at(step), context.writer(step.connection) as writer:
         _know(context, freezer, writer, step)
@@ -154,7 +154,8 @@ def is_anchor(context: CohortContext, step: Step) -> bool:
     return step.delete or any(mask.field in found_by | leads_on for mask in step.masks)
 
 
-def _write_order(context: CohortContext) -> tuple[list[Step], list[Step]]:
+def write_order(context: CohortContext) -> tuple[list[Step], list[Step]]:
+    """Written steps in order: those first that hold no field by which rows are found, then the others."""
     written = sorted(
         (step for step in context.plan.steps if step.writes), key=lambda step: (step.write_rank, step.index)
     )
@@ -193,11 +194,12 @@ def _catch_new_rows(
         if not freezer.new_rows():
             return
         place = freezer.new_place()
-        _write_steps(context, freezer, write, only_new=True)
+        write_steps(context, freezer, write, only_new=True)
     raise StillWritten("new rows of the subject keep appearing", where=place)
 
 
-def _write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step], *, only_new: bool = False) -> None:
+def write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step], *, only_new: bool = False) -> None:
+    """Write the frozen rows of these steps, joint rows after all others. Safe to run again."""
     fresh = freezer.take_new() if only_new else None
     untie_rows(context, freezer, steps)
     groups = grouped(steps)

@@ -16,6 +16,7 @@ import msgspec
 from habeas.connectors.base import FrozenChunk, Reader, Secrets
 from habeas.core.errors import Incomplete
 from habeas.core.schema import TypeFamily
+from habeas.core.values import canonical_text
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
 from habeas.execute.documents import mask_documents, mask_own_parts
@@ -214,6 +215,35 @@ class Freezer:
             reach("freeze.recorded")
         return rows
 
+    def freeze_again(self, reader: Reader, step: Step, wanted: FrozenChunk, tally: Tally) -> int:
+        """Freeze those of these rows, of one step and by key, whose digest is still what it is in `wanted`; how many.
+        No identity is needed: the reader is told the keys.
+        """
+        reader.load(wanted)
+        same = {tuple(map(canonical_text, key)): wanted.digests[row] for row, key in enumerate(keys_of(wanted))}
+        written: list[Frame] = []
+        rows, number = 0, len(self.frames(step.index))
+        for chunk in reader.freeze(step, self.context.digest_key, self._secrets):
+            self._compute(reader, step, chunk)
+            found = (same.get(tuple(map(canonical_text, key))) for key in keys_of(chunk))
+            again = take_rows(chunk, [row for row, digest in enumerate(found) if digest == chunk.digests[row]])
+            if len(again):
+                again.number, again.held = number + len(written), wanted.held
+                written.append(self._write(again))
+                tally.add_frozen(again)
+                rows += len(again)
+        if written:
+            self.context.frames.record(written)
+        return rows
+
+    def keep_keys(self, step: Step, number: int, chunk: FrozenChunk) -> None:
+        """Let guards of other steps know that rows are the subject's."""
+        bare = FrozenChunk(step.index, number, chunk.keys, chunk.owners, chunk.others, [], [])
+        frame = self.context.spool.write(
+            f"{self._own_prefix}{step.index:05}-{number:06}", pack_chunk(bare), durable=False
+        )
+        self.context.frames.record([frame])
+
     def part(self, chunk: FrozenChunk, back: FrozenChunk) -> None:
         """Write a chunk again without the rows that are held back, which get a frame of their own."""
         written = [self._write(chunk)]
@@ -300,6 +330,11 @@ def take_rows(chunk: FrozenChunk, positions: Sequence[int]) -> FrozenChunk:
         held=chunk.held,
         copies=None if chunk.copies is None else pick(chunk.copies),
     )
+
+
+def keys_of(chunk: FrozenChunk) -> Iterator[tuple[Any, ...]]:
+    """The chunk's keys, row by row."""
+    return zip(*chunk.keys, strict=True)
 
 
 def rekeyed(step: Step, chunk: FrozenChunk) -> list[list[Any]]:

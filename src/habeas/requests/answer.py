@@ -37,6 +37,8 @@ SHOWN = (
     "absent_kinds",
     "warnings",
     "external_id",
+    "reappeared",
+    "reverified_at",
     "attempt",
     "plan_digest",
 )

@@ -30,6 +30,7 @@ from habeas.store.session import Database
 def _scopes() -> tuple[str, ...]:
     crud = ("create_or_update", "read", "delete")
     verbs: dict[str, tuple[str, ...]] = {
+        "audit": ("read",),
         "client": ("create", "update", "read", "delete"),
         "config": ("read",),
         "connection": (*crud, "authorize", "instantiate"),
@@ -38,11 +39,13 @@ def _scopes() -> tuple[str, ...]:
         "dataset": crud,
         "email": crud,
         "encryption": ("exec",),
+        "erasure-verification": ("create", "read"),
         "execution": ("read", "update"),
         "masking": ("exec",),
         "policy": crud,
         "privacy-request": ("create", "read", "delete", "resume", "review", "upload_data", "view_data", "download"),
         "receipt": ("read",),
+        "replay": ("create", "read"),
         "rule": crud,
         "saas_config": crud,
         "scope": ("read",),

@@ -30,8 +30,6 @@ from habeas.store import cohorts, ledger
 from habeas.store import requests as store
 from habeas.store.receipts import Unsigned
 
-_STEP_NUMBERS = 100_000  # two steps of one collection keep their chunks apart
-
 
 def keep_ledger(attempt: Attempt) -> None:
     """Keep what was erased, so that it can be erased again; a few MB a transaction, safe to call again."""
@@ -45,7 +43,7 @@ def keep_ledger(attempt: Attempt) -> None:
         ledger.row_of(
             attempt.cohort_id,
             step.address,
-            chunk.number + (step.index * _STEP_NUMBERS if step.place != step.address else 0),
+            ledger.number_of(chunk.number, step.index if step.place != step.address else None),
             chunk.keys,
             chunk.digests,
             chunk.owners,
@@ -53,6 +51,7 @@ def keep_ledger(attempt: Attempt) -> None:
             secret=secret,
             clock=installation.clock,
             remains=_remains(attempt, step, chunk),
+            held=chunk.held,
         )
         for step, chunk in written
     )
@@ -144,12 +143,14 @@ def requeue(attempt: Attempt) -> None:
 
 def _end_all(attempt: Attempt, status: Status, stage: Stage, values: Mapping[str, Any], *, purge: bool) -> None:
     check_status(Status.IN_PROCESSING, status)
+    reach("fail.before")
     now = attempt.installation.clock.now()
     with attempt.installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=purge)
         expected = {"status": Status.IN_PROCESSING}
         moved = {"status": status, "stage": stage, "finished_processing_at": now, "updated_at": now, **values}
         store.move_members(connection, attempt.cohort_id, expected, moved)
+    reach("fail.after")
     if purge:
         attempt.spool.purge()
 

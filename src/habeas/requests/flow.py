@@ -30,6 +30,7 @@ from habeas.requests.cohort import Claim
 from habeas.requests.ending import complete, fail, keep_ledger, refuse_members, requeue
 from habeas.requests.installation import Installation
 from habeas.requests.judging import set_aside_disagreeing
+from habeas.requests.ledger_run import is_ledger_run, run_over_ledger
 from habeas.requests.model import Reason, Stage
 from habeas.requests.packaging import deliver_packages
 from habeas.requests.places import Places
@@ -103,6 +104,9 @@ def cohort_workflow(
     places = Places(installation)
 
     def run(steps: Steps, cohort_id: str) -> None:
+        if is_ledger_run(cohort_id):
+            run_over_ledger(installation, cohort_id, executor_id)
+            return
         attempt = begin_attempt(installation, cohort_id, executor_id, places, take_claim(cohort_id))
         if attempt is None:
             return  # it ended before

@@ -181,6 +181,8 @@ _ABSENT: dict[str, Any] = dict.fromkeys(
         "paused_at",
         "canceled_at",
         "cancel_reason",
+        "reappeared",
+        "reverified_at",
         "plan_digest",
         "package",
     )

@@ -16,6 +16,7 @@ from uuid import uuid4
 from habeas.core.log import get_logger
 from habeas.durable.port import DurableEngine
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
+from habeas.requests.erased import start_if_due
 from habeas.requests.installation import Installation
 from habeas.store import cohorts
 from habeas.store import requests as store
@@ -65,6 +66,7 @@ class Recovery:
         if time.monotonic() - self._cleaned >= _HOUSEKEEPING_SECONDS:
             self._cleaned = time.monotonic()
             self.clean()
+            start_if_due(self._installation)
 
     def clean(self) -> None:
         """Destroy the spools of failed cohorts whose retention is over, forget old idempotency keys, and delete

@@ -11,7 +11,8 @@ import hmac
 import json
 import sys
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -24,7 +25,7 @@ from habeas.core.clock import Clock, SystemClock
 from habeas.core.schema import RemainsOf
 from habeas.core.values import canonical_text
 from habeas.store.session import insert_new
-from habeas.store.tables import ledger
+from habeas.store.tables import cohort, ledger
 
 Form = Literal["plain", "hmac"]
 BATCH_ROWS = 50_000
@@ -49,6 +50,7 @@ class LedgerChunk(NamedTuple):
     digests: Sequence[bytes]
     owners: Sequence[int]
     others: Mapping[int, Sequence[int]]
+    held: bool = False  # of a step that deletes: rows that were masked instead
 
 
 class Remains(NamedTuple):
@@ -56,6 +58,25 @@ class Remains(NamedTuple):
 
     of: RemainsOf
     digests: Sequence[bytes]
+
+
+class LedgerPart(NamedTuple):
+    """Where a chunk is in the ledger, without its rows. `step` is told only where a collection has several."""
+
+    id: int
+    cohort_id: str
+    address: str
+    step: int | None
+    size: int
+    form: Form
+
+
+_STEP_NUMBERS = 100_000  # two steps of one collection keep their chunks apart
+
+
+def number_of(chunk: int, step: int | None) -> int:
+    """The number of a chunk in the ledger; `step` where its collection has another step too."""
+    return chunk + (step or 0) * _STEP_NUMBERS
 
 
 LedgerRow = Mapping[str, object]
@@ -74,6 +95,7 @@ def row_of(
     secret: bytes,
     clock: Clock = _SYSTEM,
     remains: Remains | None = None,
+    held: bool = False,
 ) -> LedgerRow:
     """One frozen chunk: `keys[c][r]` is key column c of row r, `number` the chunk's, unique per address. All
     digests have one length. `secret` is the vault's ledger key. `remains` tells such rows again that nobody touched.
@@ -84,7 +106,8 @@ def row_of(
         "address": address,
         "number": number,
         "members": {"runs": [[owner, len(list(run))] for owner, run in groupby(owners)]}
-        | ({"others": [[row, list(all_of)] for row, all_of in sorted(others.items())]} if others else {}),
+        | ({"others": [[row, list(all_of)] for row, all_of in sorted(others.items())]} if others else {})
+        | ({"held": True} if held else {}),
         "form": form,
         "keys": packed,
         "digests": b"".join(digests),
@@ -125,6 +148,52 @@ def chunks(
     while rows := connection.execute(wanted.where(ledger.c.id > after)).all():
         yield from map(_unpacked, rows)
         after = rows[-1].id
+
+
+def cohorts_since(
+    connection: Connection, since: datetime | None = None, *, after: int = 0
+) -> list[tuple[str, int, str]]:
+    """Cohorts that erased something, or of which something was erased again, at that moment or later, in the order
+    in which they first erased: id, number of their first chunk, digest of their plan. `after`: only later ones.
+    """
+    first = sa.func.min(ledger.c.id)
+    last = sa.func.max(sa.func.coalesce(ledger.c.again_at, ledger.c.created_at))
+    found = (
+        sa.select(ledger.c.cohort_id, first, cohort.c.plan_digest)
+        .join(cohort, cohort.c.id == ledger.c.cohort_id)
+        .group_by(ledger.c.cohort_id, cohort.c.plan_digest)
+        .having(first > after)
+        .order_by(first)
+    )
+    if since is not None:
+        found = found.having(last >= sa.literal(since, ledger.c.created_at.type))
+    return [(row[0], row[1], row[2]) for row in connection.execute(found)]
+
+
+def plan_of(connection: Connection, cohort_id: str) -> str | None:
+    """The digest of the plan by which a cohort erased something; None where it erased nothing."""
+    found = sa.select(cohort.c.plan_digest).join(ledger, ledger.c.cohort_id == cohort.c.id)
+    return connection.execute(found.where(cohort.c.id == cohort_id).limit(1)).scalar_one_or_none()
+
+
+def parts_of(connection: Connection, cohort_ids: Sequence[str]) -> list[LedgerPart]:
+    """All chunks of these cohorts, in order."""
+    columns = (ledger.c.id, ledger.c.cohort_id, ledger.c.address, ledger.c.number, ledger.c.size, ledger.c.form)
+    rows = connection.execute(sa.select(*columns).where(ledger.c.cohort_id.in_(cohort_ids)).order_by(ledger.c.id))
+    return [
+        LedgerPart(row.id, row.cohort_id, row.address, row.number // _STEP_NUMBERS or None, row.size, row.form)
+        for row in rows
+    ]
+
+
+def read_part(connection: Connection, part_id: int) -> LedgerChunk:
+    """One chunk with its rows."""
+    return _unpacked(connection.execute(sa.select(ledger).where(ledger.c.id == part_id)).one())
+
+
+def erased_again(connection: Connection, part_ids: Collection[int], now: datetime) -> None:
+    """Rows of these chunks were erased again."""
+    connection.execute(sa.update(ledger).where(ledger.c.id.in_(part_ids)).values(again_at=now))
 
 
 def hashed_key(key: Sequence[object], secret: bytes) -> bytes:
@@ -209,4 +278,5 @@ def _unpacked(row: Row[tuple[object, ...]]) -> LedgerChunk:
         [row.digests[at * length : (at + 1) * length] for at in range(row.size)],
         [owner for owner, count in row.members["runs"] for _ in range(count)],
         {position: all_of for position, all_of in row.members.get("others", ())},
+        row.members.get("held", False),
     )

@@ -177,8 +177,7 @@ def verify_receipt_document(document: Mapping[str, object], public_keys: PublicK
     if key is None:
         _refuse("is signed with a key that isn't among the given ones", "head.key_id")
     _check_signature(key, canonical_json(head), _hex(document["signature"], "signature", 64))
-    embedded = document.get("public_key")
-    if embedded is not None and _hex(embedded, "public_key", 32) != key:
+    if "public_key" in document and _hex(document["public_key"], "public_key", 32) != key:
         _refuse("is not the key that signed", "public_key")
     if parts.size != _integer(head, "size", "head"):
         _refuse("is not the size of the signed tree", "proof.size")

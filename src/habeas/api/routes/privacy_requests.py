@@ -104,6 +104,8 @@ class PrivacyRequestAnswer(BaseModel):
     withheld: dict[str, int] | None
     absent_kinds: list[str] | None
     warnings: list[str] | None
+    reappeared: int | None
+    reverified_at: datetime | None
     attempt: int
     plan_digest: str | None
     policy: PolicyOfRequest

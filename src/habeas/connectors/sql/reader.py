@@ -357,6 +357,13 @@ class SqlReader(Reader):
             found = self._session.fetch(f"SELECT w.n FROM {lookup.joined}", {"values": dialect.numbered(bound)})
         return frozenset(int(number) - 1 for (number,) in found)
 
+    def keys(self, step: Step) -> Iterator[Sequence[Row]]:
+        """By a server-side cursor."""
+        names = self._statements.names[step.index]
+        chosen = ", ".join(self._statements.key_reads(names, "t"))
+        with at(step):
+            yield from self._session.stream(f"SELECT {chosen} FROM {names.table} AS t ORDER BY {names.grouped('t')}")
+
     def hold_back(self) -> None:
         """By statements that are repeated until none marks a row."""
         self._settle()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from habeas.store.tables.access import access_token, client
 from habeas.store.tables.base import UtcDateTime, metadata
 from habeas.store.tables.configuration import connection, dataset, policy, rule, rule_target, setting, storage
-from habeas.store.tables.evidence import audit_trail, ledger, receipt, receipt_head
+from habeas.store.tables.evidence import audit_trail, ledger, ledger_run, receipt, receipt_head
 from habeas.store.tables.execution import cohort, executor, plan
 from habeas.store.tables.privacy_requests import execution_log, idempotency, outbox, privacy_request, provided_identity
 from habeas.store.tables.verification import (
@@ -38,6 +38,7 @@ __all__ = [
     "executor",
     "idempotency",
     "ledger",
+    "ledger_run",
     "metadata",
     "outbox",
     "plan",

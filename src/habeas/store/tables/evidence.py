@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     Column,
+    Index,
     Integer,
     LargeBinary,
     String,
@@ -13,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from habeas.store.tables.base import RowId, UtcDateTime, metadata
+from habeas.store.tables.base import RowId, UtcDateTime, base_columns, metadata
 
 audit_trail = Table(  # append-only and hash-chained
     "audit_trail",
@@ -67,5 +68,26 @@ ledger = Table(  # what was erased, kept so that it can be erased again
     Column("created_at", UtcDateTime, nullable=False),
     Column("remains", LargeBinary),  # keyed digests of the rows as they were left, where tests may ask whose they are
     Column("remains_of", JSON),  # the columns that these cover, and the table's fingerprint
+    Column("again_at", UtcDateTime),  # when rows of it were last erased again
     UniqueConstraint("cohort_id", "address", "number"),
+)
+
+ledger_run = (
+    Table(  # looking again for what the ledger holds: a replay erases what it finds, a verification tells of it
+        "ledger_run",
+        metadata,
+        *base_columns(),
+        Column("kind", String(16), nullable=False),  # replay | verification
+        Column("status", String(16), nullable=False),  # queued | in_processing | complete | error
+        Column("client_id", String(64), nullable=False),  # who asked
+        Column("since", UtcDateTime),
+        Column("connection_key", String(255)),
+        Column("position", RowId, nullable=False, default=0),  # of the ledger, up to which it is done
+        Column("counts", JSON, nullable=False),  # {address: {looked_for, found, erased, kept}}
+        Column("pending", JSON),  # what is being erased again, so that a crash loses no count
+        Column("problems", JSON),  # [{address, problem, fix, code}]
+        Column("reappeared", Integer, nullable=False, default=0),  # requests of which something is back
+        Column("finished_at", UtcDateTime),
+        Index("ix_ledger_run_created", "kind", "created_at"),
+    )
 )
