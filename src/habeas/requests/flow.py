@@ -130,7 +130,28 @@ def _run_stages(steps: Steps, attempt: Attempt) -> None:
     needed = [each for each in STAGES if each.needed(attempt.plan)]
     for each, following in zip(needed, [*needed[1:], None], strict=True):
         # The engine wants the same steps at every resume; what ended is left out inside, by our own record.
-        steps.run(each.stage.value, partial(_run_stage, attempt, each, following))
+        _run_step(steps, each, attempt, partial(_run_stage, attempt, each, following))
+
+
+def _run_step(steps: Steps, stage: StageOf, attempt: Attempt, run: Callable[[], str]) -> None:
+    """Run a stage as a step of the engine. Where the engine only gives what it recorded, our own record decides: the
+    cohort may have been let go on after the error that the engine remembers.
+    """
+    ran: list[bool] = []
+
+    def noted() -> str:
+        ran.append(True)
+        return run()
+
+    try:
+        steps.run(stage.stage.value, noted)
+    except HabeasError:
+        if ran:
+            raise
+        run()
+    else:
+        if not ran and not stage.ended(attempt):
+            run()
 
 
 def _run_stage(attempt: Attempt, stage: StageOf, following: StageOf | None) -> str:
