@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path("/tmp/habeas-truth"), help="where reproducers go")
     parser.add_argument("--replay", type=Path)
     parser.add_argument("--until-found", type=float, metavar="SECONDS", help="stop at the first finding, as for faults")
+    parser.add_argument("--tally", type=Path, help="a file that is kept up to date with what was covered")
     parser.add_argument("--with", dest="shapes", action="append", default=[], help="a shape that companies must have")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
@@ -42,6 +43,8 @@ def main() -> int:
             kinds = tuple(options.kinds.split(","))
             companies = islice(_companies(options.seed, kinds, frozenset(options.shapes)), options.n)
         began = time.monotonic()
+        if options.tally:
+            machine.tally = options.tally
 
         def tell(company: Company, findings: list[Finding]) -> None:
             _say(f"seed {company.seed}: {len(findings)} findings")
@@ -89,9 +92,10 @@ def _say(line: str) -> None:
 
 
 def _summary(report: Report, seconds: float) -> None:
+    """What was done, refused, found and covered."""
     kinds = Counter(findings[0].kind for _, findings in report.failures)
     rate = report.companies / seconds * 60
-    _say(f"{report.companies} companies in {seconds:.0f} s ({rate:.0f} a minute)")
+    _say(f"{report.companies} companies, {report.served} of them on servers, in {seconds:.0f} s ({rate:.0f} a minute)")
     _say(f"{len(report.failures)} failed {dict(kinds)}")
     total = sum(report.requests.values())
     for name, times in report.requests.most_common():

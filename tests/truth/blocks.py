@@ -4,7 +4,9 @@ views, partitions, people with very many rows. Pure.
 
 from __future__ import annotations
 
-from truth.builder import Builder
+import json
+
+from truth.builder import CONTENT, Builder
 from truth.company import Column, Ref, Table
 
 MANY = 20_000
@@ -54,6 +56,52 @@ class Blocks(Builder):
         self.tables.append(view)
         for ref in pointing:
             self.refs.append(Ref(view.id, ref.columns, ref.target, ref.target_columns, "down", ownership="owned"))
+
+    def add_document(self) -> None:
+        """A column with documents: of fields only, of messages by several people, of addresses."""
+        people = self.some_table(people=True)
+        form = self.rng.choice(("flat", "thread", "thread", "mails"))
+        if len(people.key) > 1:
+            return
+        self.shapes |= {"nested", f"nested {form}"}
+        table = self.new_table(store=people.store if self.rng.random() < 0.7 else None, keys=("int", "bigint", "uuid"))
+        column = Column("doc", "json", document=form)
+        if form == "mails":
+            table.person = False
+            column.identity, column.category = "email", "user.contact.email"
+        else:
+            paths = ("contact.mail", "contact.city", "n") if form == "flat" else ("title", "messages.text")
+            column.parts = {path: self.rng.choice(CONTENT) for path in paths if self.rng.random() < 0.8}
+        ref = None
+        if form == "thread":
+            column.whole = self.chance(0.2, "return_all_elements")
+            owned = "owned" if self.rng.random() < 0.7 else "auto"
+            self.refs.append(Ref(table.id, ["doc.messages.author"], people.id, list(people.key), ownership=owned))
+        elif form == "flat":
+            ref = self.refer(table, people, "of")
+        table.columns.append(column)
+        self.add_content(table, 0, 2)
+        for _ in range(self.rng.randint(3, 9)):
+            given = self.pick(ref) if ref else {}
+            self.new_row(table, doc=self.document(form, people), **given)
+
+    def document(self, form: str, people: Table) -> str:
+        """A document of a form; its texts are canaries."""
+        if form == "mails":
+            who = [self.rng.choice(self.people) for _ in range(self.rng.randint(0, 3))]
+            return json.dumps([self.email_of(each, decoy=self.rng.random() < 0.2) or "" for each in who])
+        if form == "flat":
+            contact = {"mail": self.text(), "city": self.text() if self.rng.random() < 0.8 else None}
+            return json.dumps({"contact": contact, "n": self.canary, "other": self.text()}, ensure_ascii=False)
+        authors = [row[people.key[0]] for row in people.rows]
+        count = self.rng.randint(0, 4)
+        messages = [{"author": self.rng.choice(authors), "text": self.text()} for _ in range(count)]
+        return json.dumps({"title": self.text(), "messages": messages}, ensure_ascii=False)
+
+    def text(self) -> str:
+        """A text that occurs once."""
+        self.canary += 1
+        return f"c{self.canary:04}q é"
 
     def maybe_partition(self, table: Table) -> None:
         """Cut a table in two, where its store can."""

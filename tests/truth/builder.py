@@ -8,7 +8,7 @@ from typing import Any
 
 from truth.company import Column, Ref, Row, Store, Table
 from truth.kinds import KINDS, ORDINARY, rare_kinds
-from truth.people import Person
+from truth.people import Person, email_decoy, email_variant, phone_decoy, phone_variant
 
 PLAIN = (
     "orders",
@@ -197,6 +197,23 @@ class Builder:
         row.update(given)
         table.rows.append(row)
         return row
+
+    # ---- identities
+
+    def email_of(self, person: Person, *, decoy: bool) -> str | None:
+        """An address of the person's, in some form; or one of somebody else's."""
+        if decoy:
+            self.shapes.add("decoy")
+            return email_decoy(self.rng, person.email)
+        if self.chance(0.08, "null identity"):
+            return None
+        return email_variant(self.rng, person.email) if self.chance(0.35, "e-mail variant") else person.email
+
+    def phone_of(self, person: Person, *, decoy: bool) -> str | None:
+        """The same of a number."""
+        if decoy or self.rng.random() < 0.1:
+            return phone_decoy(self.rng, person.phone)
+        return phone_variant(self.rng, person.phone) if self.chance(0.5, "phone variant") else person.phone
 
     # ---- references
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from truth.company import Column, Company, Rule, Table
 from truth.drive import Outcome
 from truth.fates import Fates
-from truth.oracle import INTEGERS, Judgement, Structure, World, is_within
+from truth.oracle import INTEGERS, SHARED, Judgement, RowId, Structure, World, canonical, is_own_value, is_within
 
 
 class Finding(NamedTuple):
@@ -50,9 +51,47 @@ class Case:
         """Note a finding."""
         self.found.append(Finding(kind, f"{self.outcome.action}: {text}"))
 
+    def own_values(self, member: int) -> set[tuple[RowId, str]]:
+        """Targeted values of the member's in rows that are declared shared: they equal an identity that she gave."""
+        given = self.joint.members[member]
+        shared = [row for row, standing in self.joint.standing[member].items() if standing == SHARED]
+        whole = self.joint.anybody()
+        return {
+            (row, name)
+            for row in shared
+            if row not in whole
+            for name, each in self.selected(self.structure.tables[row[0]]).items()
+            if each.rule is not None and "." not in name and name not in self.structure.tables[row[0]].key
+            if is_own_value(each.column, self.outcome.before[row[0]][row[1]][name], given)
+        }
+
+    def is_hers(
+        self, own: set[RowId], given: list[dict[str, Any]], table: Table, column: Column
+    ) -> Callable[[Any], bool]:
+        """Of what leads to rows inside a document, an author or an address, whether it is the subject's."""
+        if column.document == "mails":
+            wanted = {canonical("email", each["email"]) for each in given if "email" in each}
+            return lambda address: canonical("email", address) in wanted
+        refs = [each for each in self.company.refs if each.holder == table.id and "." in each.columns[0]]
+        keys = {
+            self.outcome.before[row[0]][row[1]][ref.target_columns[0]]
+            for ref in refs
+            for row in own
+            if row[0] == ref.target
+        }
+        return lambda author: author in keys
+
     def table_at(self, address: str) -> Table:
-        """The table of an address."""
-        return next(each for each in self.company.tables if self.company.address(each) == address)
+        """The table of an address. A table in no dataset goes by the dataset of what its rows come with."""
+        found = [each for each in self.company.tables if self.company.address(each) == address]
+        name = address.partition(":")[2]
+        found += [each for each in self.company.tables if not each.described and each.name == name]
+        return found[0]
+
+    def place(self, told: str) -> str:
+        """A place as the company has it: `dataset:collection`, with what stands behind it."""
+        address, mark, because = told.partition("#")
+        return f"{self.company.address(self.table_at(address))}{mark}{because}"
 
     # ---- what is targeted
 
@@ -60,7 +99,7 @@ class Case:
         """Fields of the table that erasure rules target."""
         every = [category for rule in self.company.rules for category in rule.categories]
         return (
-            [each for each in table.columns if is_within(each.category, every)]
+            [each for each in table.fields() if is_within(each.category, every)]
             if table.described and not table.excluded
             else []
         )

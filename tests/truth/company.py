@@ -29,6 +29,9 @@ class Column(msgspec.Struct):
     generated: str | None = None
     preserve: bool = False
     auto: bool = False  # an identity column: the store numbers new rows
+    document: str | None = None  # a form of `documents`
+    parts: dict[str, str] = {}  # of a document: categories by path
+    whole: bool = False  # of a document's list: all of it belongs to whoever the row belongs to
 
 
 class Table(msgspec.Struct):
@@ -55,6 +58,21 @@ class Table(msgspec.Struct):
     def column(self, name: str) -> Column:
         """The column of that name."""
         return next(each for each in self.columns if each.name == name)
+
+    def fields(self) -> list[Column]:
+        """What can be targeted: columns, and in the place of a document its parts."""
+        return [
+            field
+            for each in self.columns
+            for field in (
+                [
+                    Column(f"{each.name}.{path}", "int" if path == "n" else "text", category=category)
+                    for path, category in each.parts.items()
+                ]
+                if each.parts
+                else [each]
+            )
+        ]
 
     @property
     def people(self) -> bool:
@@ -110,6 +128,7 @@ class Company(msgspec.Struct):
     combined: bool = False
     again: bool = False  # everybody asks again in the end, when what found them may be gone
     journal: bool = False  # triggers note every write in the stores
+    taken_over: bool = False  # another executor takes each erasure over where masking begins
     batches: int | None = None  # rows at once, where habeas takes many
     shapes: list[str] = []
 
@@ -181,9 +200,36 @@ def _field(company: Company, table: Table, column: Column) -> dict[str, Any]:
     if column.preserve:
         meta["masking_strategy_override"] = {"strategy": "preserve", "configuration": {"reason": "kept by law"}}
     field: dict[str, Any] = {"name": column.name}
+    if column.document:
+        return _document(company, table, column, field)
     if column.category:
         field["data_categories"] = [column.category]
     return field | ({"fides_meta": meta} if meta else {})
+
+
+def _document(company: Company, table: Table, column: Column, field: dict[str, Any]) -> dict[str, Any]:
+    if column.document == "mails":
+        meta = {"data_type": "string[]", "identity": "email"}
+        return field | {"data_categories": [column.category], "fides_meta": meta}
+    below: dict[str, dict[str, Any]] = {}
+    fields: list[dict[str, Any]] = []
+    for path, category in column.parts.items():
+        first, _, rest = path.rpartition(".")
+        kind = {"data_type": "integer"} if path == "n" else {"data_type": "string"}
+        part = {"name": rest, "data_categories": [category], "fides_meta": kind}
+        if first:
+            below.setdefault(first, {"name": first, "fides_meta": {"data_type": "object"}, "fields": []})
+            below[first]["fields"].append(part)
+        else:
+            fields.append(part)
+    if column.document == "thread":
+        ref = next(each for each in company.refs if each.holder == table.id and "." in each.columns[0])
+        author = Column(ref.columns[0], "int")
+        listed = below.setdefault("messages", {"name": "messages", "fields": []})
+        listed["fides_meta"] = {"data_type": "object[]"} | ({"return_all_elements": True} if column.whole else {})
+        references = _references(company, ref, table, author)
+        listed["fields"].append({"name": "author", "fides_meta": {"references": references}})
+    return field | {"fides_meta": {"data_type": "object"}, "fields": [*fields, *below.values()]}
 
 
 def _references(company: Company, ref: Ref, table: Table, column: Column) -> list[dict[str, Any]]:

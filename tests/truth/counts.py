@@ -32,7 +32,7 @@ class CountCheck:
         if told != kept:
             self.case.say("status", f"{answer.given} kept {dict(told)}, true is {dict(kept)}")
         receipt = (answer.receipt or {}).get("receipt", {}).get("erasure", {})
-        done = {address: each["frozen"] for address, each in receipt.items() if each["frozen"]}
+        done = {self.case.place(place): each["frozen"] for place, each in receipt.items() if each["frozen"]}
         if done != frozen:
             self.case.say("status", f"{answer.given} receipt says frozen {done}, true is {frozen}")
         for address, each in receipt.items():
@@ -70,6 +70,8 @@ class CountCheck:
             found[f"{address}#cascade"] = len(goes - (fates.own - fates.held))
             lets_go = [row for row, _ in self.lets_go(member) if row[0] == table.id]
             found[f"{address}#null"] = sum(row not in fates.going for row in lets_go)
+        for row, name in self.case.own_values(member):
+            found[f"{self.case.company.address(self.case.structure.tables[row[0]])}#own:{name}"] += 1
         return dict(+found)
 
     def along(self, member: int) -> set[RowId]:
@@ -139,13 +141,14 @@ class CountCheck:
     def check_along(self, member: int, table: Table, because: str, told: dict[str, int]) -> None:
         """What a preview says of rows that come with deletes; before rows are held, so of all roots."""
         fates = self.case.fates
-        lets_go = [row for row, _ in fates.lets_go(fates.own)]
-        found = fates.closure(fates.own) if because == "cascade" else lets_go
-        true = sum(row[0] == table.id for row in found)
+        rows = [row for row, _ in fates.lets_go(fates.own)]
+        if because == "cascade":
+            rows = list(fates.closure(fates.own))
+        elif because != "null":
+            rows = [row for row, name in self.case.own_values(member) if because == f"own:{name}"]
+        true = sum(row[0] == table.id for row in rows)
         if told.get("own", 0) != true:
-            self.case.say(
-                "status", f"preview says {told} of {table.name} come with deletes ({because}), true is {true}"
-            )
+            self.case.say("status", f"preview says {told} of {table.name} ({because}), true is {true}")
 
     def check_logs(self) -> None:
         """The log of a cohort that is complete counts the rows of all its members."""
@@ -155,21 +158,17 @@ class CountCheck:
         told = [_completed(each) for each in answers]
         if any(each != told[0] for each in told):
             self.case.say("status", f"members of one cohort have different logs: {told}")
-        if self.case.outcome.action != "access":
-            true: Counter[str] = Counter()
-            for member in range(len(answers)):
-                for place, rows in self.frozen(member).items():
-                    true[place.partition("#")[0]] += rows
-            logged = Counter({address: rows for (action, address), rows in told[0].items() if action == "erasure"})
-            if +logged != +true and len(self.case.outcome.answers) == len(answers):
-                self.case.say("status", f"logs say frozen {dict(+logged)}, true is {dict(+true)}")
-        if self.case.outcome.action == "access":
-            packed: Counter[str] = Counter()
-            for each in answers:
-                packed.update((each.receipt or {}).get("receipt", {}).get("access", {}))
-            logged = Counter({address: rows for (action, address), rows in told[0].items() if action == "access"})
-            if +logged != +packed:
-                self.case.say("status", f"logs say shown {dict(+logged)}, receipts say {dict(+packed)}")
+        true: Counter[str] = Counter()
+        action = "access" if self.case.outcome.action == "access" else "erasure"
+        for member, answer in enumerate(answers):
+            shown = (answer.receipt or {}).get("receipt", {}).get("access", {})
+            for place, rows in (shown if action == "access" else self.frozen(member)).items():
+                true[place.partition("#")[0]] += rows
+        logged: Counter[str] = Counter()
+        for (done, address), rows in told[0].items():
+            logged[self.case.place(address)] += rows if done == action else 0
+        if +logged != +true and len(self.case.outcome.answers) == len(answers):
+            self.case.say("status", f"logs of {action} say {dict(+logged)}, true is {dict(+true)}")
 
 
 def _completed(answer: Answer) -> Counter[tuple[str, str]]:

@@ -21,11 +21,14 @@ from habeas.core.settings import Settings
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.execute import access, erasure
 from habeas.requests import connections, datasets, destinations, policies, rules
+from habeas.requests.attempt import FRESH_SECONDS
 from habeas.requests.clients import Actor
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
+from habeas.requests.recovery import Recovery
 from habeas.requests.service import explain, logs, read_request, receipt, submit
+from habeas.store import cohorts
 from truth.company import Company
 from truth.company import datasets as documents_of
 from truth.stores import Dump, Stores, Written
@@ -77,16 +80,33 @@ class Habeas:
             )
         )
         self._companies = 0
+        self.recovery = Recovery(self.installation, self.engine, self.dispatcher, "exe_truth")
         self._early: list[Written] = []
+        self._taken_over = False
         self._watched: Stores | None = None
         self._reach = erasure.reach
         vars(erasure)["reach"] = self._watch
 
     def _watch(self, boundary: str) -> None:
-        """Pass a boundary; where masking begins, nothing may have been written yet."""
+        """Pass a boundary; where masking begins, nothing may have been written yet. There another executor may take
+        the cohort over, after which the attempt that was stopped here must write nothing.
+        """
         if boundary == "mask.before" and self._watched is not None:
             self._early += self._watched.read_journal()
+            if self._watched.company.taken_over and not self._taken_over:
+                self._taken_over = True
+                with self.installation.database.read() as connection:
+                    running = cohorts.unfinished(connection, ["exe_truth"])
+                with self.installation.database.begin() as connection:
+                    for each in running:
+                        cohorts.take_epoch(connection, each["id"], "exe_other", self.installation.clock.now())
+                time.sleep(2 * FRESH_SECONDS)
         self._reach(boundary)
+
+    def _go_on(self) -> None:
+        """What another executor took over comes back, once the attempt before has ended."""
+        if self._taken_over:
+            self.recovery.take_over(["exe_other"])
 
     def close(self) -> None:
         """Stop the engine and close everything."""
@@ -157,7 +177,7 @@ class Habeas:
 
     def _cohort(self, action: str, policy: str, members: Sequence[dict[str, Any]], stores: Stores) -> Outcome:
         before = stores.dump()
-        self._early, self._watched = [], stores
+        self._early, self._watched, self._taken_over = [], stores, False
         previews = [self._preview(policy, each) for each in members]
         items = [{"policy_key": policy, "identity": each} for each in members]
         bulk = submit(self.installation, items, actor=ACTOR)
@@ -173,6 +193,7 @@ class Habeas:
         deadline = time.monotonic() + PATIENCE
         while any(read_request(self.installation, each)["status"] not in FINAL for each in ids):
             self.dispatcher.run_once()
+            self._go_on()
             assert time.monotonic() < deadline, "a request doesn't end"
             time.sleep(0.002)
         return ids

@@ -76,8 +76,8 @@ def given_row(company: Company, address: str, row: dict[str, Any]) -> dict[str, 
     made = {}
     for name, value in row.items():
         column = table.column(name)
-        if value is None:
-            made[name] = None
+        if value is None or column.document:
+            made[name] = value
         elif column.type in ("int", "bigint", "float", "decimal", "smallint", "year"):
             made[name] = _number(value)
         elif column.type == "bool":

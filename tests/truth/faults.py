@@ -118,6 +118,7 @@ FAULTS = (
         "requests/attempt.py",
         '            raise Fenced("another attempt owns the cohort", where=self.cohort_id)\n\n    def advance',
         "            return\n\n    def advance",
+        ("taken over by another executor",),
     ),
     Fault(
         "NULL matches NULL",
@@ -129,6 +130,7 @@ FAULTS = (
             f" OR ({each.left} IS NULL AND {each.right} IS NULL))"
             if each.other
             else self""",
+        ("joined by text", "null identity", "several identities"),
     ),
     Fault("case folding dropped", "core/identity.py", ".strip().casefold()", ".strip()"),
     Fault(

@@ -10,7 +10,7 @@ from typing import Any
 from truth.blocks import Blocks
 from truth.builder import ODD, PLAIN
 from truth.company import Column, Company, Ref, Row, Rule, Store, Table
-from truth.people import Person, email_decoy, email_variant, invent, phone_decoy, phone_variant
+from truth.people import Person, invent, phone_variant
 
 KINDS = ("sqlite", "sqlite", "sqlite", "postgres", "postgres", "mariadb")
 
@@ -72,6 +72,8 @@ class _Generator(Blocks):
             self.add_family,
             self.add_family,
             self.add_view,
+            self.add_document,
+            self.add_document,
         ]
 
     # ---- blocks
@@ -104,19 +106,6 @@ class _Generator(Blocks):
                 given["loyalty"] = near.loyalty if owner else near.loyalty + 5000
             self.new_row(table, **given)
         self.who[table.id] = owners
-
-    def email_of(self, person: Person, *, decoy: bool) -> str | None:
-        if decoy:
-            self.shapes.add("decoy")
-            return email_decoy(self.rng, person.email)
-        if self.chance(0.08, "null identity"):
-            return None
-        return email_variant(self.rng, person.email) if self.chance(0.35, "e-mail variant") else person.email
-
-    def phone_of(self, person: Person, *, decoy: bool) -> str | None:
-        if decoy or self.rng.random() < 0.1:
-            return phone_decoy(self.rng, person.phone)
-        return phone_variant(self.rng, person.phone) if self.chance(0.5, "phone variant") else person.phone
 
     def add_child(self) -> None:
         parent = self.some_table()
@@ -166,14 +155,20 @@ class _Generator(Blocks):
         self.shapes.add("pointed to")
         table = self.new_table("address", store=holder.store if self.rng.random() < 0.8 else None)
         self.add_content(table)
+        contact = self.chance(0.4, "an identity in a field that isn't said to hold one")
+        if contact:
+            category = self.rng.choice(("user.contact.email", "user.content"))
+            table.columns.append(Column("contact", "varchar", length=80, category=category))
         for _ in range(self.rng.randint(1, 6)):
-            self.new_row(table)
+            person = self.rng.choice(self.people)
+            choice = (self.email_of(person, decoy=False), self.phone_of(person, decoy=False), f"c{len(table.rows)}q")
+            self.new_row(table, **({"contact": self.rng.choice(choice)} if contact else {}))
         ref = self.refer(
             holder,
             table,
             f"at{len(self.refs)}",
             flow="up",
-            ownership=self.rng.choice(("auto", "auto", "auto", "owned", "shared", "context")),
+            ownership=self.rng.choice(("auto", "auto", "auto", "owned", "shared", "shared", "context")),
         )
         self.note(ref)
         self.point_rows(holder, ref)
@@ -365,6 +360,7 @@ class _Generator(Blocks):
             combined=combined,
             again=again,
             journal=journal,
+            taken_over=journal and self.chance(0.06, "taken over by another executor"),
             batches=rng.randint(1, 4) if self.chance(0.3, "batches of a few rows") else None,
             shapes=sorted(self.shapes),
         )

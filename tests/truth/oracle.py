@@ -15,6 +15,7 @@ from typing import Any, Literal
 import phonenumbers
 
 from truth.company import Column, Company, Table
+from truth.documents import addresses, authors
 from truth.kinds import TEXTS
 from truth.stores import Dump
 
@@ -67,7 +68,7 @@ class Structure:
         """Declared, or unique in the store."""
         table = self.tables[key]
         whole = table.key_kind != "none" and set(table.key) <= set(columns)
-        return whole or any(table.column(each).unique for each in columns)
+        return whole or any("." not in each and table.column(each).unique for each in columns)
 
     def points(self, ref: Any) -> str | None:
         """`holder` or `target`: the side whose rows point; None where no end is a key."""
@@ -180,33 +181,42 @@ class World:
         self.tables = {each.id: each for each in company.tables}
         self._index: dict[tuple[str, tuple[str, ...], bool], dict[tuple[Any, ...], list[int]]] = {}
 
-    def values(self, row: RowId, columns: Sequence[str], as_text: bool) -> tuple[Any, ...] | None:
-        """A row's values; None where one is NULL."""
-        found = [self.dump[row[0]][row[1]][each] for each in columns]
-        if any(each is None for each in found):
-            return None
-        return tuple(str(each) if as_text else each for each in found)
+    def values(self, row: RowId, columns: Sequence[str], as_text: bool) -> list[tuple[Any, ...]]:
+        """A row's values: one tuple, none where one is NULL, several where they lie in a document."""
+        stored = self.dump[row[0]][row[1]]
+        if "." in columns[0]:
+            found = [[each] for each in authors(stored[columns[0].partition(".")[0]])]
+        else:
+            found = [[stored[each] for each in columns]]
+        return [
+            tuple(str(each) if as_text else each for each in values)
+            for values in found
+            if not any(each is None for each in values)
+        ]
 
     def pointed(self, row: RowId, columns: Sequence[str], table: str, target_columns: Sequence[str]) -> list[RowId]:
         """Rows of `table` whose `target_columns` equal the row's `columns`."""
         as_text = any(
-            (self._family(row[0], one) != self._family(table, two))
-            for one, two in zip(columns, target_columns, strict=True)
+            one != two and None not in (one, two)
+            for one, two in (
+                (self._family(row[0], one), self._family(table, two))
+                for one, two in zip(columns, target_columns, strict=True)
+            )
         )
-        values = self.values(row, columns, as_text)
-        if values is None:
-            return []
         key = (table, tuple(target_columns), as_text)
         if key not in self._index:
             index: dict[tuple[Any, ...], list[int]] = defaultdict(list)
             for position in range(len(self.dump[table])):
-                here = self.values((table, position), target_columns, as_text)
-                if here is not None:
+                for here in dict.fromkeys(self.values((table, position), target_columns, as_text)):
                     index[here].append(position)
             self._index[key] = index
-        return [(table, position) for position in self._index[key].get(values, ())]
+        wanted = dict.fromkeys(self.values(row, columns, as_text))
+        found = (position for values in wanted for position in self._index[key].get(values, ()))
+        return [(table, position) for position in dict.fromkeys(found)]
 
-    def _family(self, table: str, column: str) -> str:
+    def _family(self, table: str, column: str) -> str | None:
+        if "." in column:
+            return None  # what lies in a document is of the other end's type
         kind = self.tables[table].column(column).type
         return "integer" if kind in INTEGERS else "text" if kind in TEXTS else kind
 
@@ -230,9 +240,26 @@ def is_found(column: Column, value: Any, given: Any) -> bool:
     """Whether a stored value is the given identity."""
     if value is None:
         return False
+    if column.document == "mails":
+        return any(canonical("email", each) == canonical("email", str(given)) for each in addresses(value))
     if column.exact:
         return str(value) == str(given)
     return canonical(column.identity or "", str(value)) == canonical(column.identity or "", str(given))
+
+
+def is_own_value(column: Column, value: Any, given: dict[str, Any]) -> bool:
+    """Whether a value equals one of these identities: of the column's own kind, or, in a text that is said to hold
+    none, an address or a whole number, which can't be mistaken for something else.
+    """
+    if column.identity:
+        return column.identity in given and is_found(column, value, given[column.identity])
+    if value is None or column.type not in TEXTS:
+        return False
+    return any(
+        canonical(kind, value) == canonical(kind, str(given[kind])) and not canonical(kind, value).startswith("opaque ")
+        for kind in ("email", "phone_number")
+        if kind in given
+    )
 
 
 class Judgement:
@@ -340,7 +367,9 @@ class Judgement:
         rivals = [
             SHARED_ROW if shared else PERSON
             for pointer in self.structure.pointers
-            if pointer.holder == row[0] and pointer.target in above and not self._is_link(pointer, link)
+            if pointer.holder == row[0] and pointer.target in above
+            # A list may point to others' rows by the very reference that was followed.
+            if not self._is_link(pointer, link) or "." in pointer.columns[0]
             if self._others(
                 member, row, self.world.pointed(row, pointer.columns, pointer.target, pointer.target_columns)
             )

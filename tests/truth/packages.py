@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 from truth.case import Case
+from truth.company import Column, Row, Table
+from truth.documents import show
 from truth.drive import Answer
 from truth.expected import given_row, row_text, shown_value
 from truth.oracle import OWN, PERSON, is_identifying, is_within
@@ -52,15 +54,28 @@ class PackageCheck:
         expected: dict[str, Counter[str]] = {}
         for (key, position), standing in self.case.alone.standing[member].items():
             table = self.case.structure.tables[key]
-            shown = [each for each in table.columns if is_within(each.category, self.case.company.access)]
+            shown = [each for each in table.fields() if is_within(each.category, self.case.company.access)]
             if not shown or (standing == PERSON and not table.people):
                 continue
             if standing != OWN:
                 shown = [each for each in shown if not is_identifying(self.case.structure, table, each)]
-            row = self.case.outcome.before[key][position]
-            text = row_text({each.name: shown_value(each, row[each.name]) for each in shown})
+            text = row_text(self.shown_row(member, table, shown, self.case.outcome.before[key][position]))
             expected.setdefault(self.case.company.address(table), Counter())[text] += 1
         return expected
+
+    def shown_row(self, member: int, table: Table, shown: list[Column], row: Row) -> dict[str, Any]:
+        """A row as a package has it; `shown` are its fields."""
+        names = {each.name for each in shown}
+        made: dict[str, Any] = {}
+        for column in table.columns:
+            paths = {name.removeprefix(f"{column.name}.") for name in names if name.startswith(f"{column.name}.")}
+            if column.document and (paths or column.name in names):
+                alone = self.case.alone
+                hers = self.case.is_hers(alone.own[member], [alone.members[member]], table, column)
+                made[column.name] = show(column, row[column.name], paths, hers)
+            elif column.name in names:
+                made[column.name] = shown_value(column, row[column.name])
+        return made
 
     def check_not_searched(self, package: dict[str, Any], answer: Answer) -> None:
         """What was left out is named, in item and package; and nothing else is."""
@@ -69,7 +84,7 @@ class PackageCheck:
             for table in self.case.company.tables
             if table.described
             and table.id not in self.case.structure.hops
-            and any(is_within(each.category, self.case.company.access) for each in table.columns)
+            and any(is_within(each.category, self.case.company.access) for each in table.fields())
         }
         told = {each["address"] for each in package.get("not_searched", ())}
         shown = {each["address"] for each in answer.item["not_searched"] or ()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import traceback
@@ -29,10 +30,16 @@ class Report:
     """What a run did."""
 
     companies: int = 0
+    served: int = 0  # of these, how many had a store on a server
     requests: Counter[str] = field(default_factory=Counter)
     shapes: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[Company, list[Finding]]] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The counts, to be added up over runs, and the seeds that failed."""
+        counts = {name: getattr(self, name) for name in ("companies", "served", "requests", "shapes", "refusals")}
+        return json.dumps({**counts, "failed": [company.seed for company, _ in self.failures]}, ensure_ascii=False)
 
 
 class Prover:
@@ -43,6 +50,7 @@ class Prover:
         self.folder = folder
         self.servers = servers
         self.report = Report()
+        self.tally: Path | None = None
 
     def outcomes(self, company: Company) -> list[Outcome]:
         """Build, run and drop one company."""
@@ -75,11 +83,14 @@ class Prover:
         for company in companies:
             findings = self.run(company)
             self.report.companies += 1
+            self.report.served += any(each.kind != "sqlite" for each in company.stores)
             self.report.shapes.update(company.shapes)
             if findings:
                 self.report.failures.append((company, findings))
                 if on_failure:
                     on_failure(company, findings)
+            if self.tally is not None and self.report.companies % 10 == 0:
+                self.tally.write_text(self.report.to_json())
         return self.report
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from truth.case import Case, Selected
 from truth.company import Column, Row, Table
+from truth.documents import part_problem, problems
 from truth.expected import mask_problem
 from truth.kinds import TEXTS
 from truth.oracle import RowId
@@ -25,6 +26,8 @@ class WriteCheck:
         )
         self.erases = case.outcome.action != "access" and not untouched
         self.own = case.joint.anybody() if self.erases else set()
+        members = range(len(case.joint.members)) if self.erases else ()
+        self.own_values = set().union(*(case.own_values(each) for each in members))
         self.masked: dict[tuple[Any, ...], dict[Any, list[Any]]] = defaultdict(lambda: defaultdict(list))
 
     def check_stores(self) -> None:
@@ -60,7 +63,7 @@ class WriteCheck:
             elif new is not None and goes and self.complete:
                 self.case.say("false_green", f"{address} {key}: the row was not deleted")
             if new is not None:
-                self.check_row(table, selected if row_id in self.own else {}, row_id, old, new)
+                self.check_row(table, selected, row_id, old, new)
         for key, rows in left.items():
             if rows:
                 self.case.say("foreign", f"{address}: a row {key} appeared")
@@ -72,26 +75,56 @@ class WriteCheck:
     def check_row(self, table: Table, selected: dict[str, Selected], row: RowId, old: Row, new: Row) -> None:
         """Compare one row that is still there."""
         place = f"{self.case.company.address(table)} {list(_key(table, old))}"
-        changed = any(old[each] != new[each] for each in old)
+        changed = any(old[each.name] != new[each.name] for each in table.columns if not self.is_derived(each))
         untied = self.case.fates.untied.get(row, set()) if self.erases else set()
         for column in table.columns:
             before, after = old[column.name], new[column.name]
-            choice = selected.get(column.name)
-            if column.name == "rev" or column.generated:
-                if before != after and not ((selected or untied) and changed):
+            choice = selected.get(column.name) if row in self.own or (row, column.name) in self.own_values else None
+            if column.document and before is not None:
+                self.check_document(place, table, column, row, (before, after))
+            elif self.is_derived(column):
+                if before != after and not (changed or (self.erases and self.may_write(table, row, "UPDATE"))):
                     self.case.say("foreign", f"{place}.{column.name} changed by itself")
                 if column.name == "rev" and after - before > 1 and not table.stubborn:
                     self.case.say("status", f"{place} was written {after - before} times")
             elif column.name in untied:
                 if after is not None and (self.complete or after != before):
                     self.case.say("false_green", f"{place}.{column.name} points to a deleted row: {after!r}")
-            elif choice is None or choice.rule is None:
-                if type(before) is not type(after) or before != after:
-                    whose = self.standings(row)
-                    self.case.say("foreign", f"{place}.{column.name}: {before!r} became {after!r}, standings {whose}")
             else:
-                self.check_mask(place, column, choice, before, after)
+                self.check_value(place, column, choice, row, (before, after))
+
+    def check_value(
+        self, place: str, column: Column, choice: Selected | None, row: RowId, values: tuple[Any, Any]
+    ) -> None:
+        """Compare one value of a row."""
+        before, after = values
+        if choice is not None and choice.rule is not None:
+            self.check_mask(place, column, choice, before, after)
+            if row in self.own:
                 self.note_mask(row, column, choice, before, after)
+        elif type(before) is not type(after) or before != after:
+            whose = self.standings(row)
+            self.case.say("foreign", f"{place}.{column.name}: {before!r} became {after!r}, standings {whose}")
+
+    def check_document(self, place: str, table: Table, column: Column, row: RowId, values: tuple[str, Any]) -> None:
+        """Compare a document: what is targeted is masked, of lists only what is the subject's, all else is the same."""
+        before, after = values
+        masked = {}
+        for name, each in (self.selected(table) if row in self.own else {}).items():
+            inside = name == column.name or name.startswith(f"{column.name}.")
+            if each.rule is not None and inside:
+                wanted = each.rule.configuration.get("rewrite_value")
+                masked[name.removeprefix(column.name).removeprefix(".")] = part_problem(each.rule.strategy, wanted)
+        joint = self.case.joint
+        hers = self.case.is_hers(joint.anybody(), list(joint.members), table, column)
+        if self.complete or before != after:
+            for problem in problems(column, before, after, masked, hers):
+                kind = "foreign" if "became" in problem else "false_green"
+                self.case.say(kind, f"{place}.{column.name}: {problem}, standings {self.standings(row)}")
+
+    def is_derived(self, column: Column) -> bool:
+        """Whether the store changes the column by itself."""
+        return column.name == "rev" or column.generated is not None
 
     def check_mask(self, place: str, column: Column, choice: Selected, before: Any, after: Any) -> None:
         """Whether a value is the mask that it should be."""
@@ -159,7 +192,8 @@ class WriteCheck:
         if event == "DELETE":
             return row in fates.going
         masks = any(each.rule for each in self.selected(table).values())
-        return event == "UPDATE" and (row in fates.going or row in fates.untied or (masks and row in self.own))
+        known = row in fates.going or row in fates.untied or any(row == each for each, _ in self.own_values)
+        return event == "UPDATE" and (known or (masks and row in self.own))
 
 
 def _key(table: Table, row: Row) -> tuple[Any, ...]:
