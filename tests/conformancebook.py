@@ -30,6 +30,7 @@ CASES: Mapping[str, str] = {
     "tuple keys": "test_tuple_keys_match_as_tuples",
     "tuple keys are written": "test_composite_keys",
     "no key": "test_a_table_without_a_key_is_read_by_row",
+    "views": "test_a_view_without_a_key_is_read_and_followed",
     "text against number": "test_text_against_number_compares_as_text",
     "zero is a key": "test_zero_is_a_key_like_others",
     "cycles": "test_cycles_equal_a_naive_fixpoint",

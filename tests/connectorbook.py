@@ -403,6 +403,7 @@ class PlanBook:
                 connection="store",
                 table=live.table,
                 fingerprint=live.fingerprint,
+                view=live.is_view,
                 columns=tuple(Column(each.name, each.type, each.nullable) for each in live.columns),
                 seeds=tuple(seeds),
                 links=tuple(links),

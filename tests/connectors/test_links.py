@@ -310,3 +310,25 @@ def test_an_opaque_seed_of_text_ignores_the_collation(harness: Harness, connecto
     book.step("people", people=True, seeds=(Seed("account", "account"),))
     with book.found(seed("abc", "account")) as reader:
         assert book.own(reader, 0) == {2}
+
+
+def test_a_view_without_a_key_is_read_and_followed(harness: Harness, connector: Connector) -> None:
+    harness.run(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, email VARCHAR(90))",
+        "CREATE TABLE visits (id INTEGER PRIMARY KEY, person INTEGER, page VARCHAR(20))",
+        "CREATE VIEW seen AS SELECT id AS who, email FROM people",
+        "CREATE VIEW pages AS SELECT person, page FROM visits",
+    )
+    harness.put("people", [(1, "ada@example.com"), (2, "bob@example.com"), (3, None)])
+    harness.put("visits", [(1, 1, "a"), (2, 1, "a"), (3, 2, "b"), (4, 1, "c"), (5, 1, None)])
+    book = PlanBook(connector)
+    seen = book.step("seen", people=True, seeds=by_email(), key=())
+    pages = book.step("pages", key=(), links=[book.link(seen, "who", "person")])
+    with book.found(ADA, seed("bob@example.com", member=1)) as reader:
+        shown = [
+            (member, *row)
+            for batch in reader.rows(book.steps[pages], ["page"])
+            for member, row in zip(batch.members, batch.rows, strict=True)
+        ]
+        assert len(list(reader.rows(book.steps[seen], ["email"]))) == 1
+    assert sorted(shown, key=str) == sorted([(0, "a"), (0, "a"), (0, "c"), (0, None), (1, "b")], key=str)

@@ -213,6 +213,7 @@ class _Assembly:
                 *(column for _, column in sorted(self._inside[address].items())),
             ),
             key=key,
+            view=node.table is not None and node.table.is_view,
             people=node.people,
             witness=self._pointers.is_asked(address),
             seeds=tuple(self._seed(node, path) for path in found.seeds),

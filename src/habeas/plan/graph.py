@@ -371,13 +371,13 @@ def _ends(each: _Declared, *, source_is_this: bool) -> _Ends:
 
 def _incoming(catalog: Catalog) -> dict[tuple[str, TableName], tuple[Incoming, ...]]:
     incoming: dict[tuple[str, TableName], list[Incoming]] = defaultdict(list)
-    seen: set[tuple[str, TableName]] = set()
+    seen: set[tuple[str, TableName, ForeignKey]] = set()
     for bound in catalog.datasets:
         for table in bound.schema.tables if bound.schema else ():
-            if (bound.connection, table.table) in seen:
-                continue
-            seen.add((bound.connection, table.table))
             for key in table.foreign_keys:
+                if (bound.connection, table.table, key) in seen:
+                    continue
+                seen.add((bound.connection, table.table, key))
                 incoming[bound.connection, key.table].append(Incoming(table, key))
     return {
         at: tuple(sorted(found, key=lambda each: (str(each.holder.table), each.key.columns)))

@@ -203,6 +203,7 @@ class Step(msgspec.Struct, frozen=True):
     fingerprint: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()  # () where no usable key exists; then the step can be written only by `alike`
+    view: bool = False  # the store has no identity of its own for the rows of a view
     people: bool = False
     seeds: tuple[Seed, ...] = ()
     links: tuple[Link, ...] = ()

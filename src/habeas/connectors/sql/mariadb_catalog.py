@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
@@ -45,6 +45,15 @@ SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION, COLUMN_NAME,
        REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME
   FROM information_schema.KEY_COLUMN_USAGE
  WHERE TABLE_SCHEMA = {schema}{table} AND REFERENCED_TABLE_NAME IS NOT NULL
+"""
+
+# Tables of other schemas whose foreign keys lead into one. Those in which the account may do nothing aren't shown.
+_HOLDERS = """
+SELECT DISTINCT r.CONSTRAINT_SCHEMA, r.TABLE_NAME, COALESCE(t.TABLE_ROWS, 0)
+  FROM information_schema.REFERENTIAL_CONSTRAINTS r
+  JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = r.CONSTRAINT_SCHEMA AND t.TABLE_NAME = r.TABLE_NAME
+ WHERE r.UNIQUE_CONSTRAINT_SCHEMA = %(schema)s AND r.CONSTRAINT_SCHEMA <> %(schema)s
+ ORDER BY r.CONSTRAINT_SCHEMA, r.TABLE_NAME
 """
 
 # Foreign keys that lead to a table, from tables of the same schema.
@@ -250,31 +259,43 @@ def read_fingerprints(session: Session, tables: Sequence[TableName], flavour: Fl
 
 
 def read_schema(session: Session, schema: str | None, flavour: Flavour) -> StoreSchema:
-    """All tables and views of a schema, None for the session's default one."""
+    """All tables and views of a schema, None for the session's default one, and tables of others that point there."""
     ((own,),) = session.fetch("SELECT COALESCE(%(schema)s, DATABASE())", {"schema": schema})
     named = {"schema": own}
     gathered = _Gathered(session, flavour, own)
     deletable = _deletable(session, own, flavour)
-    return StoreSchema(
-        tuple(
-            _table(
-                gathered,
-                TableName(name, schema),
-                (own, name),
-                is_view=kind == "VIEW",
-                deletable=None in deletable or name in deletable,
-                rows=rows,
-            )
-            for name, kind, rows in session.fetch(_TABLES.format(schema="%(schema)s"), named)
-        ),
-        documents=(TypeFamily.JSON,),
-    )
+    tables = [
+        _table(
+            gathered,
+            TableName(name, schema),
+            (own, name),
+            {own: schema},
+            is_view=kind == "VIEW",
+            deletable=None in deletable or name in deletable,
+            rows=rows,
+        )
+        for name, kind, rows in session.fetch(_TABLES.format(schema="%(schema)s"), named)
+    ]
+    tables += _holders(session, flavour, own, schema)
+    return StoreSchema(tuple(tables), documents=(TypeFamily.JSON,))
+
+
+def _holders(session: Session, flavour: Flavour, own: str, schema: str | None) -> Iterator[TableSchema]:
+    """Tables of other schemas whose foreign keys lead into this one, which is called `schema`."""
+    found = session.fetch(_HOLDERS, {"schema": own})
+    gathered = _Gathered(session, flavour, places=[(place, name) for place, name, _ in found])
+    deletable = {place: _deletable(session, place, flavour) for place, _, _ in found}
+    for place, name, rows in found:
+        may = None in deletable[place] or name in deletable[place]
+        table = TableName(name, place)
+        yield _table(gathered, table, (place, name), {own: schema}, is_view=False, deletable=may, rows=rows)
 
 
 def _table(
     gathered: _Gathered,
     table: TableName,
     place: Place,
+    called: Mapping[str, str | None],
     *,
     is_view: bool,
     deletable: bool,
@@ -284,7 +305,7 @@ def _table(
     columns = gathered.columns[place]
     checks = gathered.checks[place]
     json = {found[1] for found in map(_JSON_CHECK.fullmatch, checks) if found}
-    foreign = [_seen_from(table, place, key) for key in gathered.foreign_keys(place)]
+    foreign = [_seen_from(called, key) for key in gathered.foreign_keys(place)]
     return TableSchema(
         table=table,
         columns=tuple(_column(column, is_json=column.name in json) for column in columns),
@@ -305,8 +326,8 @@ def _table(
     )
 
 
-def _seen_from(table: TableName, place: Place, key: ForeignKey) -> ForeignKey:
-    schema = table.schema if key.table.schema == place[0] else key.table.schema
+def _seen_from(called: Mapping[str, str | None], key: ForeignKey) -> ForeignKey:
+    schema = called.get(key.table.schema or "", key.table.schema)
     return ForeignKey(key.columns, TableName(key.table.name, schema), key.target_columns, key.on_delete, key.on_update)
 
 

@@ -24,7 +24,7 @@ from habeas.core.schema import (
     TypeFamily,
 )
 
-# Every relation of a schema; or those named, of which some may be in the default schema.
+# Every relation of a schema, and those of others whose foreign keys lead into it.
 _RELATIONS = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::int8 AS rows,
        has_table_privilege(c.oid, 'UPDATE') OR has_any_column_privilege(c.oid, 'UPDATE') AS writable,
@@ -33,8 +33,13 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::i
        EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 8 <> 0)
          OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '4') AS on_delete
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = coalesce(%(schema)s, current_schema())
- ORDER BY c.relname
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
+   n.nspname = coalesce(%(schema)s, current_schema())
+   OR c.oid IN (
+     SELECT f.conrelid FROM pg_constraint f
+       JOIN pg_class t ON t.oid = f.confrelid JOIN pg_namespace s ON s.oid = t.relnamespace
+      WHERE f.contype = 'f' AND f.conparentid = 0 AND s.nspname = coalesce(%(schema)s, current_schema())))
+ ORDER BY n.nspname <> coalesce(%(schema)s, current_schema()), n.nspname, c.relname
 """
 
 _COLUMNS = """
@@ -127,7 +132,6 @@ SELECT n.nspname, c.relname, 'rule', w.facts, NULL, NULL, NULL, '', '', false, n
  WHERE {where}
 """
 
-_IN_SCHEMA = "n.nspname = coalesce(%(schema)s, current_schema())"
 _IN_LIST = "c.oid = ANY(%(oids)s::oid[])"
 
 _INDEXES = """
@@ -216,15 +220,16 @@ def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[
 
 
 def read_schema(session: Session, schema: str | None) -> StoreSchema:
-    """All tables and views of a schema, None for the session's default one."""
+    """All tables and views of a schema, None for the session's default one, and tables of others that point there."""
+    ((own,),) = session.fetch("SELECT coalesce(%(schema)s, current_schema())", {"schema": schema})
     relations = session.fetch(_RELATIONS, {"schema": schema})
     oids = {"oids": [row[0] for row in relations]}
     columns: dict[int, list[Row]] = defaultdict(list)
     for row in session.fetch(_COLUMNS, oids):
         columns[row[0]].append(row)
-    keys: dict[str, list[Row]] = defaultdict(list)
-    for row in session.fetch(_KEYS.format(where=_IN_SCHEMA), {"schema": schema}):
-        keys[row[1]].append(row)
+    keys: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in session.fetch(_KEYS.format(where=_IN_LIST), oids):
+        keys[row[0], row[1]].append(row)
     indexes, checks, unique_parts = defaultdict(list), defaultdict(list), defaultdict(list)
     for oid, parts, names in session.fetch(_INDEXES, oids):
         indexes[oid].append(tuple(name or part for part, name in zip(parts, names, strict=True)))
@@ -234,7 +239,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
         unique_parts[oid].append(name)
     tables = (
         msgspec.structs.replace(
-            _table(row, schema, columns[row[0]], keys[row[2]]),
+            _table(row, {own: schema}, columns[row[0]], keys[row[1], row[2]]),
             indexes=tuple(indexes[row[0]]),
             checks=tuple(checks[row[0]]),
             unique_parts=tuple(unique_parts[row[0]]),
@@ -245,7 +250,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
     return StoreSchema(tuple(tables), documents=(TypeFamily.JSON, TypeFamily.ARRAY))
 
 
-def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequence[Row]) -> TableSchema:
+def _table(relation: Row, called: Mapping[str, str | None], columns: Sequence[Row], keys: Sequence[Row]) -> TableSchema:
     _, own_schema, name, kind, rows, writable, deletable, triggers, on_delete = relation
     facts = TableFacts()
     facts.columns = [ColumnFact(row[1], row[2], row[3]) for row in columns]
@@ -253,11 +258,11 @@ def _table(relation: Row, schema: str | None, columns: Sequence[Row], keys: Sequ
         _add_fact(facts, row)
     foreign = [row for row in keys if row[2] == "foreign"]
     return TableSchema(
-        table=TableName(name, schema),
+        table=TableName(name, called.get(own_schema, own_schema)),
         columns=tuple(_column(row) for row in columns),
         primary_key=facts.primary,
         uniques=facts.uniques,
-        foreign_keys=tuple(sorted((_foreign_key(row, own_schema, schema) for row in foreign), key=str)),
+        foreign_keys=tuple(sorted((_foreign_key(row, called) for row in foreign), key=str)),
         triggers=triggers,
         delete_triggers=on_delete,
         is_view=kind in "vm",
@@ -300,11 +305,11 @@ def _add_fact(facts: TableFacts, row: Row) -> None:
         facts.keys.add(KeyFact(kind, tuple(columns), f"{other_schema}.{other}", tuple(target_columns), actions))
 
 
-def _foreign_key(row: Row, own_schema: str, asked: str | None) -> ForeignKey:
+def _foreign_key(row: Row, called: Mapping[str, str | None]) -> ForeignKey:
     target_schema, target, target_columns, on_delete, on_update, deferrable = row[4:10]
     return ForeignKey(
         columns=tuple(row[3]),
-        table=TableName(target, asked if target_schema == own_schema else target_schema),
+        table=TableName(target, called.get(target_schema, target_schema)),
         target_columns=tuple(target_columns),
         on_delete=_ACTIONS[on_delete],
         on_update=_ACTIONS[on_update],

@@ -436,7 +436,7 @@ def _is_followed(link: Link, pointing: Pointing) -> bool:
 
 def row_keys_of(dialect: Dialect, step: Step) -> tuple[str, ...]:
     """What names a step's rows: its quoted key, what they are alike in, or else the store's own identity."""
-    if step.alike:
+    if step.alike or (step.view and not step.key):
         return (ALIKE,)
     return tuple(dialect.quote(name) for name in step.key) or dialect.row_identity
 
