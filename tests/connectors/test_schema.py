@@ -145,6 +145,12 @@ def test_a_new_trigger_is_drift(harness: Harness, connector: Connector) -> None:
     assert after == {table.table: table.fingerprint for table in connector.introspect().tables}
 
 
+def test_a_table_that_is_asked_for_twice_is_answered_once(harness: Harness, connector: Connector) -> None:
+    harness.run("CREATE TABLE things (id INTEGER PRIMARY KEY)")
+    things = TableName("things")
+    assert connector.fingerprints([things, things]) == connector.fingerprints([things])
+
+
 def test_more_rows_are_no_drift(harness: Harness, connector: Connector) -> None:
     harness.run("CREATE TABLE things (id INTEGER PRIMARY KEY, email VARCHAR(90))")
     before = connector.fingerprints([TableName("things")])

@@ -373,10 +373,9 @@ def _incoming(catalog: Catalog) -> dict[tuple[str, TableName], tuple[Incoming, .
     incoming: dict[tuple[str, TableName], list[Incoming]] = defaultdict(list)
     seen: set[tuple[str, TableName, ForeignKey]] = set()
     for bound in catalog.datasets:
-        for table in bound.schema.tables if bound.schema else ():
-            for key in table.foreign_keys:
-                if (bound.connection, table.table, key) in seen:
-                    continue
+        tables = bound.schema.tables if bound.schema else ()
+        for table, key in ((each, key) for each in tables for key in each.foreign_keys):
+            if (bound.connection, table.table, key) not in seen:
                 seen.add((bound.connection, table.table, key))
                 incoming[bound.connection, key.table].append(Incoming(table, key))
     return {

@@ -200,6 +200,7 @@ def read_fingerprints(session: Session, tables: Sequence[TableName]) -> Mapping[
     """Fingerprints of the tables that exist, by the names asked for."""
     if not tables:
         return {}
+    tables = list(dict.fromkeys(tables))
     listed = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
     facts: dict[tuple[str, str], TableFacts] = defaultdict(TableFacts)
     default, oids = None, set()
