@@ -18,6 +18,7 @@ from habeas.api.edge import Edge
 from habeas.api.errors import MEDIA_TYPE, add_error_handlers
 from habeas.api.limits import CallLimit
 from habeas.api.routes import (
+    audit,
     connections,
     consent,
     datasets,
@@ -102,6 +103,7 @@ def build_app(installation: Installation) -> FastAPI:
         masking,
         receipts,
         ledger,
+        audit,
         operation,
         oauth,
         email,

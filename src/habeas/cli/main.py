@@ -14,6 +14,7 @@ import typer
 from habeas import __version__
 from habeas.cli import (
     apply,
+    audit,
     connection,
     dataset,
     demo,
@@ -43,7 +44,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (serve, demo, apply, dataset, connection, plan, request, receipt, erased, message, execution, doctor):
+for part in (
+    serve,
+    demo,
+    apply,
+    dataset,
+    connection,
+    plan,
+    request,
+    receipt,
+    erased,
+    audit,
+    message,
+    execution,
+    doctor,
+):
     part.register(app)
 
 

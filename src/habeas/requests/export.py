@@ -14,6 +14,8 @@ from typing import Any
 from habeas.core.errors import BadQueryInput
 from habeas.deliver.csv_package import guarded
 from habeas.requests.answer import identities_of
+from habeas.requests.clients import Actor
+from habeas.requests.disclosure import REVEALED, note_disclosed
 from habeas.requests.installation import Installation
 from habeas.requests.sealing import open_identities
 from habeas.requests.search import RequestFilter, narrow
@@ -33,18 +35,20 @@ AT_ONCE = 1_000
 
 
 def export_csv(
-    installation: Installation, wanted: RequestFilter, *, sort_field: str, sort_direction: str
+    installation: Installation, wanted: RequestFilter, *, sort_field: str, sort_direction: str, revealed_to: Actor
 ) -> Iterator[bytes]:
     """UTF-8 text by and by, its header first; texts that a spreadsheet takes for a formula are prefixed with `'`.
+
+    That the identities are revealed is written to the audit trail before each part is given.
 
     Raises BadQueryInput for an order other than by `created_at`, BadQuery as `search.find`, before anything is given.
     """
     if sort_field != "created_at":
         raise BadQueryInput("a CSV is in order of created_at", where="sort_field", fix="sort the file, or read pages")
-    return _export(installation, narrow(installation, wanted), sort_direction == "desc")
+    return _export(installation, narrow(installation, wanted), sort_direction == "desc", revealed_to)
 
 
-def _export(installation: Installation, wanted: Wanted, descending: bool) -> Iterator[bytes]:
+def _export(installation: Installation, wanted: Wanted, descending: bool, revealed_to: Actor) -> Iterator[bytes]:
     yield _encoded([HEADER])
     last: tuple[Any, str] | None = None
     while True:
@@ -53,6 +57,7 @@ def _export(installation: Installation, wanted: Wanted, descending: bool) -> Ite
             denied = [row["id"] for row in rows if row["status"] == "denied"]
             reasons = _reasons(store.decisions_about(connection, denied)) if denied else {}
         if rows:
+            note_disclosed(installation, revealed_to, REVEALED, {row["id"]: {"kinds": row["kinds"]} for row in rows})
             yield _encoded([_line(installation, row, reasons.get(row["id"])) for row in rows])
             last = rows[-1]["created_at"], rows[-1]["id"]
         if len(rows) < AT_ONCE:

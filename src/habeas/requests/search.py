@@ -13,6 +13,8 @@ from sqlalchemy.engine import Connection
 from habeas.core.errors import BadInput, BadQueryInput, NotFound
 from habeas.requests.answer import identities_of, item_of, policies_of
 from habeas.requests.bulk import DEFAULT_SIZE, Page
+from habeas.requests.clients import Actor
+from habeas.requests.disclosure import REVEALED, note_disclosed
 from habeas.requests.installation import Installation
 from habeas.requests.model import Status
 from habeas.requests.sealing import open_identities, search_indexes
@@ -81,10 +83,11 @@ def find(
     size: int = DEFAULT_SIZE,
     sort_field: str = "created_at",
     sort_direction: str = "desc",
-    include_identities: bool = False,
+    revealed_to: Actor | None = None,
     verbose: bool = False,
 ) -> Page:
-    """One page of requests. Items are as `answer.item_of`; `identity` and `results` where they are asked for.
+    """One page of requests. Items are as `answer.item_of`; `results` where they are asked for, `identity` where they
+    are `revealed_to` somebody, which is written to the audit trail.
 
     Raises BadQuery for filters that contradict each other, BadInput for an unknown sort field.
     """
@@ -107,8 +110,11 @@ def find(
         )
         items = _items(installation, connection, rows)
         results = _results(connection, rows) if verbose else {}
+    if revealed_to is not None:
+        seen = {row["id"]: {"kinds": row["kinds"]} for row in rows}
+        note_disclosed(installation, revealed_to, REVEALED, seen)
     for item, row in zip(items, rows, strict=True):
-        if include_identities:
+        if revealed_to is not None:
             item |= _identities(installation, row)
         if verbose:
             item["results"] = results.get(row["id"], {})

@@ -60,7 +60,7 @@ def append_all(connection: Connection, clock: Clock, entries: Sequence[Entry]) -
     if not entries:
         return
     take_turn(connection)
-    previous, now = _last_digest(connection), clock.now()
+    previous, now = last_digest(connection), clock.now()
     rows = []
     for entry in entries:
         digest = _digest(previous, now, entry)
@@ -81,10 +81,40 @@ def verify_chain(connection: Connection) -> ChainReport:
     return ChainReport(count, None)
 
 
-def _last_digest(connection: Connection) -> bytes:
+def last_digest(connection: Connection) -> bytes:
+    """The digest of the newest entry, `FIRST` before the first."""
     last = sa.select(audit_trail.c.digest).order_by(audit_trail.c.id.desc()).limit(1)
     digest = connection.execute(last).scalar()
     return FIRST if digest is None else bytes(digest)
+
+
+def page(
+    connection: Connection,
+    *,
+    actor: str | None,
+    action: str | None,
+    subject: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    offset: int,
+    limit: int,
+) -> tuple[list[dict[str, Any]], int]:
+    """Entries newest first, and how many match: `action` begins so, the times are from `since` to before `until`."""
+    columns = audit_trail.c
+    conditions = [
+        *([columns.actor == actor] if actor is not None else []),
+        *([columns.action.startswith(action, autoescape=True)] if action is not None else []),
+        *([columns.subject == subject] if subject is not None else []),
+        *([columns.created_at >= since] if since is not None else []),
+        *([columns.created_at < until] if until is not None else []),
+    ]
+    total = connection.execute(sa.select(sa.func.count()).select_from(audit_trail).where(*conditions)).scalar_one()
+    found = sa.select(audit_trail).where(*conditions).order_by(columns.id.desc()).offset(offset).limit(limit)
+    shown = ("id", "created_at", "actor", "action", "subject", "detail")
+    return [
+        {name: row[name] for name in shown} | {"digest": row["digest"].hex()}
+        for row in connection.execute(found).mappings()
+    ], total
 
 
 def _digest(previous: bytes, created_at: datetime, entry: Entry) -> bytes:

@@ -229,7 +229,7 @@ def _wanted(
 )
 def get_privacy_requests(
     here: Here,
-    _: Read,
+    actor: Read,
     wanted: Annotated[RequestFilter, Depends(_wanted)],
     verbose: bool = False,
     include_identities: bool = False,
@@ -243,7 +243,9 @@ def get_privacy_requests(
     of them, with their identities, as CSV in order of age.
     """
     if download_csv:
-        lines = service.export_csv(here, wanted, sort_field=sort_field, sort_direction=sort_direction)
+        lines = service.export_csv(
+            here, wanted, sort_field=sort_field, sort_direction=sort_direction, revealed_to=actor
+        )
         name = f"privacy_requests_download_{here.clock.now():%Y-%m-%d}.csv"
         return StreamingResponse(
             lines, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
@@ -255,7 +257,7 @@ def get_privacy_requests(
         size=size,
         sort_field=sort_field,
         sort_direction=sort_direction,
-        include_identities=include_identities,
+        revealed_to=actor if include_identities else None,
         verbose=verbose,
     )
 
