@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import habeas
-from habeas.execute.freeze import KEPT_BY_STANDING
+from habeas.plan.kept import KEPT_BY_STANDING
 from habeas.requests.model import FINAL, Outcome, Reason, Stage, Status
 
 ROOT = Path(__file__).resolve().parents[2]

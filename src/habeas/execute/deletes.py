@@ -32,7 +32,7 @@ def settle_deletes(
     Raises MembersRefused for requests whose rows are held where that is refused, or that can't be masked instead.
     """
     refused: dict[int, Refused] = {}
-    for segment in _segments(context.plan):
+    for segment in delete_segments(context.plan):
         if connections is not None and segment.connection not in connections:
             continue
         with context.connector(segment.connection).reader(context.plan, segment, context.label) as reader:
@@ -87,7 +87,7 @@ def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
         writer.delete_together(parts(), context.digest_key)
 
 
-def _segments(plan: Plan) -> Iterator[Segment]:
+def delete_segments(plan: Plan) -> Iterator[Segment]:
     """Per connection, all steps that delete or come with deletes, where rows may be held or come twice."""
     connections = dict.fromkeys(step.connection for step in plan.steps if step.holds or step.triggered or step.because)
     for connection in connections:

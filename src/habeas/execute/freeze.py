@@ -26,17 +26,11 @@ from habeas.execute.wire import pack_chunk, unpack_chunk
 from habeas.masking.base import Masker, row_key
 from habeas.masking.registry import strategy
 from habeas.masking.secrets import derive_secret
+from habeas.plan.kept import KEPT_BY_STANDING
 from habeas.plan.model import Mask, Plan, Segment, Standing, Step
 from habeas.spool.frames import Frame, FrameLost
 
 _LOST = "restore the data directory's spool, then retry"
-
-KEPT_BY_STANDING = {
-    Standing.SHARED: "shared_row",
-    Standing.SHARED_ROW: "shared_row",
-    Standing.CONTEXT: "context",
-    Standing.PERSON: "person",
-}
 
 
 class Tally(msgspec.Struct):

@@ -155,14 +155,20 @@ def _landings(batches: Iterable[Sequence[tuple[int, tuple[Any, ...]]]]) -> Itera
         yield [Landing(member, Standing.OWN, True, values) for member, values in batch]
 
 
-def count_rows(traversal: Traversal, plan: Plan) -> Mapping[int, Mapping[tuple[int, int], int]]:
-    """Per step, found rows by (member, standing): what a preview shows. Reads only."""
+def count_rows(
+    traversal: Traversal, plan: Plan, also: Visit | None = None
+) -> Mapping[int, Mapping[tuple[int, int], int]]:
+    """Per step, found rows by (member, standing): what a preview shows. `also` visits each segment too.
+    Reads only.
+    """
     counts: dict[int, Mapping[tuple[int, int], int]] = {}
 
     def visit(segment: Segment, reader: Reader) -> None:
         for index in segment.steps:
             found = reader.counts(plan.steps[index])
             counts[index] = {(member, int(standing)): rows for (member, standing), rows in found.items()}
+        if also is not None:
+            also(segment, reader)
 
     traversal.run(visit)
     return counts

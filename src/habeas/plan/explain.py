@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from habeas.core.expression import Constant, Null
+from habeas.plan.kept import KeptRows, kept_rows
 from habeas.plan.model import Caution, Link, Mask, NotSearched, Plan, Pointing, Seed, Segment, Standing, Step
 
 Counts = Mapping[int, Mapping[Standing, int]]
@@ -94,7 +95,7 @@ class KeptField(msgspec.Struct, frozen=True):
 
 class CollectionPart(msgspec.Struct, frozen=True):
     """One collection of a plan, in order of execution. `rows` is None where nothing was counted; otherwise
-    rows by standing (own, shared, shared_row, context, person).
+    rows by standing (own, shared, shared_row, context, person), and in `kept_rows` why some stay.
     """
 
     address: str
@@ -112,6 +113,7 @@ class CollectionPart(msgspec.Struct, frozen=True):
     queries: tuple[Query, ...] = ()
     delete_notes: tuple[str, ...] = ()
     rows: Mapping[str, int] | None = None
+    kept_rows: tuple[KeptRows, ...] = ()
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -138,8 +140,11 @@ def explain(
     plan: Plan,
     statements: Callable[[Plan, Segment], Sequence[StatementLike]] | None = None,
     counts: Counts | None = None,
+    held: Mapping[int, int] | None = None,
 ) -> Explanation:
-    """Explain a plan. `statements` compiles a segment, as a connector does; None leaves the queries out."""
+    """Explain a plan. `statements` compiles a segment, as a connector does; None leaves the queries out. `held` counts
+    rows by step that are masked instead of deleted.
+    """
     queries: dict[str, list[Query]] = defaultdict(list)
     segment_of: dict[int, int] = {}
     for number, segment in enumerate(plan.segments):
@@ -152,7 +157,8 @@ def explain(
         kinds=plan.kinds,
         absent_kinds=plan.absent_kinds,
         collections=tuple(
-            _part(plan, step, segment_of[step.index], tuple(queries[shown_place(step)]), counts) for step in plan.steps
+            _part(plan, step, segment_of[step.index], tuple(queries[shown_place(step)]), counts, held or {})
+            for step in plan.steps
         ),
         not_searched=plan.not_searched,
         warnings=plan.warnings,
@@ -164,9 +170,12 @@ def shown_place(step: Step) -> str:
     return step.address if step.own_of is None else step.place
 
 
-def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], counts: Counts | None) -> CollectionPart:
-    rows = None
+def _part(
+    plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], counts: Counts | None, held: Mapping[int, int]
+) -> CollectionPart:
+    rows, kept_why = None, tuple[KeptRows, ...]()
     if counts is not None:
+        kept_why = kept_rows(plan, step, counts.get(step.index, {}), held.get(step.index, 0))
         found = counts.get(step.index, {})
         rows = {_STANDING[standing]: found[standing] for standing in Standing if found.get(standing)}
     return CollectionPart(
@@ -188,6 +197,7 @@ def _part(plan: Plan, step: Step, segment: int, queries: tuple[Query, ...], coun
         queries=queries,
         delete_notes=tuple(_delete_notes(step)),
         rows=rows,
+        kept_rows=kept_why,
     )
 
 
@@ -312,12 +322,17 @@ def _part_lines(part: CollectionPart) -> Iterator[str]:
     elif part.writes:
         yield f"    masks{_turn(part)}"
     yield from (f"      {each}" for each in part.delete_notes)
+    yield from _write_lines(part)
+    yield from (f"    keeps {each.field}: {_KEPT.get(each.reason, each.reason)}" for each in part.kept)
+    yield from (line for row in part.kept_rows for line in row.lines())
+    for query in part.queries:
+        yield f"    {query.purpose}: {' '.join(query.text.split())}"
+
+
+def _write_lines(part: CollectionPart) -> Iterator[str]:
     for write in part.writes if not part.deletes else ():
         substituted = f" ({_SUBSTITUTED.get(write.substituted, write.substituted)})" if write.substituted else ""
         yield f"      {write.field} := {write.effect}{substituted}"
-    yield from (f"    keeps {each.field}: {_KEPT.get(each.reason, each.reason)}" for each in part.kept)
-    for query in part.queries:
-        yield f"    {query.purpose}: {' '.join(query.text.split())}"
 
 
 def _turn(part: CollectionPart) -> str:

@@ -17,6 +17,7 @@ from habeas.core.address import CollectionAddress
 from habeas.core.errors import BadInput, NotFound
 from habeas.core.identity import Assurance, Identity, canonical
 from habeas.dataset.model import Dataset
+from habeas.execute.held import HeldRows
 from habeas.execute.traversal import Traversal, count_rows
 from habeas.plan.explain import Explanation
 from habeas.plan.explain import explain as explain_plan
@@ -67,9 +68,9 @@ def explain(installation: Installation, policy_key: str, identities: Given, coun
     """
     given = _given(identities)
     _, plan = installation.planner.plan(policy_key, {each.kind for each in given}, max_age=_FRESH)
-    found = _count(installation, plan, given) if counts == "exact" else None
+    found, held = _count(installation, plan, given) if counts == "exact" else (None, None)
     estimates = _estimate(installation, plan) if counts == "estimate" else {}
-    return Preview(explain_plan(plan, _compiler(installation), found), estimates)
+    return Preview(explain_plan(plan, _compiler(installation), found, held), estimates)
 
 
 def preview(installation: Installation, dataset_keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -110,7 +111,10 @@ def _given(identities: Given) -> list[Identity]:
     return given
 
 
-def _count(installation: Installation, plan: Plan, given: Iterable[Identity]) -> Mapping[int, Mapping[Standing, int]]:
+def _count(
+    installation: Installation, plan: Plan, given: Iterable[Identity]
+) -> tuple[Mapping[int, Mapping[Standing, int]], Mapping[int, int]]:
+    """Rows by step and standing, and those by step that are held back from deletion."""
     region = installation.settings.phone_region
     seeds = [SeedValue(0, each.kind, each.value, canonical(each.kind, each.value, region)) for each in given]
     name = f"preview_{uuid4()}"
@@ -125,14 +129,16 @@ def _count(installation: Installation, plan: Plan, given: Iterable[Identity]) ->
             label=f"habeas/{name}/0",
             erased=erased_rows(installation),
         )
-        found = count_rows(traversal, plan)
+        holding = HeldRows(plan, installation.sources.connector, spool)
+        found = count_rows(traversal, plan, holding.take)
+        held = holding.count(f"habeas/{name}/0")
     finally:
         spool.purge()
     counts: dict[int, Counter[Standing]] = defaultdict(Counter)
     for index, rows in found.items():
         for (_, standing), count in rows.items():
             counts[index][Standing(standing)] += count
-    return counts
+    return counts, held
 
 
 def _estimate(installation: Installation, plan: Plan) -> dict[str, int]:
