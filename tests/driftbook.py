@@ -195,6 +195,7 @@ class Mutation:
     undo: Sequence[str] | Mapping[str, Sequence[str]] | None
     moments: Mapping[str, str]  # by moment: how the erasure ends: `complete`, `refused`, `incomplete`
     access: str = "complete"
+    word: str = ""  # that the problem says where the schema is named as its cause
 
     def statements(self, kind: str) -> Sequence[str] | None:
         """What changes the store, None where it has no such change."""
@@ -226,6 +227,7 @@ MUTATIONS = (
         None,
         {"planned": "refused", **_AFTER},
         access="refused",
+        word="the column phone is gone",
     ),
     Mutation(
         "column renamed",
@@ -234,6 +236,7 @@ MUTATIONS = (
         ["ALTER TABLE customer RENAME COLUMN full_name TO name"],
         {"planned": "refused", **_AFTER},
         access="refused",
+        word="the column name is gone",
     ),
     Mutation(
         "column retyped",
@@ -250,6 +253,7 @@ MUTATIONS = (
             "mariadb": ["ALTER TABLE customer MODIFY name varchar(80)"],
         },
         {"planned": "complete", **_AFTER},
+        word="the column name is ",
     ),
     Mutation(
         "new not null",
@@ -265,6 +269,7 @@ MUTATIONS = (
             "sqlite": _rebuilt(CUSTOMER, "*"),
         },
         {"planned": "complete", **_AFTER},
+        word="the column phone can't be NULL",
     ),
     Mutation(
         "new unique",
@@ -272,6 +277,7 @@ MUTATIONS = (
         ["CREATE UNIQUE INDEX once ON customer (city)"],
         {kind: ["DROP INDEX once"] for kind in ("postgres", "sqlite")} | {"mariadb": ["DROP INDEX once ON customer"]},
         {"planned": "complete", **_AFTER},
+        word="the column city is in a unique key",
     ),
     Mutation(
         "new foreign key with cascade",
@@ -303,6 +309,7 @@ MUTATIONS = (
             ],
         },
         {"planned": "complete", **_AFTER},
+        word="a foreign key of ",
     ),
     Mutation(
         "new trigger at delete",
@@ -323,6 +330,7 @@ MUTATIONS = (
         {"postgres": ["DROP TRIGGER tidies ON visit"]}
         | {kind: ["DROP TRIGGER tidies"] for kind in ("mariadb", "sqlite")},
         {"planned": "complete", **_AFTER},
+        word="a trigger runs at a delete",
     ),
     Mutation(
         "table gone",
@@ -331,6 +339,7 @@ MUTATIONS = (
         None,
         {"planned": "refused", **_AFTER},
         access="refused",
+        word="the table is gone",
     ),
     Mutation(
         "privilege to write revoked",
@@ -338,6 +347,7 @@ MUTATIONS = (
         ["REVOKE UPDATE ON customer FROM {user}"],
         ["GRANT UPDATE ON customer TO {user}"],
         {"planned": "refused", **_AFTER},
+        word="may not UPDATE it",
     ),
     Mutation(
         "privilege to read revoked",

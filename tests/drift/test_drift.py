@@ -200,6 +200,9 @@ def test_an_erasure_ends_true_or_says_where_it_stopped(scene: Scene, name: str, 
         check_gone(scene)
         return
     check_told(item, mutation.place)
+    if ended == "incomplete" and item["reason_detail"]["code"] == "drift":
+        assert mutation.word, item["reason_detail"]
+        assert mutation.word in item["reason_detail"]["problem"], item["reason_detail"]
     if ended == "refused":
         mended = mutation.mending(scene.shop.kind)
         if mended is not None:

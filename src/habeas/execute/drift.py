@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from habeas.core.errors import SchemaChanged
+from habeas.core.errors import SchemaChanged, SourceError
 from habeas.core.schema import StoreSchema, TableName, TableSchema
 from habeas.execute.context import CohortContext
 from habeas.plan.model import Step
@@ -29,6 +29,42 @@ def check_drift(context: CohortContext) -> None:
             _check_pinned(context, connection, [step for step in steps if step.delete])
         else:
             _check_begun(context, connection, steps)
+
+
+def tell_drift(context: CohortContext, address: str | None) -> str | None:
+    """How the table of a collection differs from what the plan knows of it, in words; None where that can't be told."""
+    step = next((step for step in context.plan.steps if step.address == address), None)
+    if step is None or not context.connector(step.connection).capabilities.introspects:
+        return None
+    try:
+        schema = context.connector(step.connection).introspect(step.table.schema)
+    except SourceError:  # the request ends anyway; it is told less
+        return None
+    tables = {table.table: table for table in schema.tables}
+    if step.table not in tables:
+        return "the table is gone, or can't be seen any more"
+    return "; ".join(_differences(step, tables)) or None
+
+
+def _differences(step: Step, tables: dict[TableName, TableSchema]) -> Iterator[str]:
+    table = tables[step.table]
+    for planned in step.stored:
+        live = table.column(planned.name)
+        if live is None:
+            yield f"the column {planned.name} is gone"
+        elif live.type.native != planned.type.native:
+            yield f"the column {planned.name} is {live.type.native} now, it was {planned.type.native}"
+        elif planned.nullable and not live.nullable:
+            yield f"the column {planned.name} can't be NULL any more"
+    for mask in step.masks:
+        if not mask.unique and any(mask.field in key for key in table.uniques):
+            yield f"the column {mask.field} is in a unique key now"
+    if step.masks and not table.writable:
+        yield "the credentials may not UPDATE it any more"
+    if step.delete and not table.deletable:
+        yield "the credentials may not DELETE from it any more"
+    if step.delete:
+        yield from _new_rules(step, tables)
 
 
 def _check_pinned(context: CohortContext, connection: str, steps: Sequence[Step]) -> None:
@@ -55,23 +91,23 @@ def _check_begun(context: CohortContext, connection: str, steps: Sequence[Step])
     for step in steps:
         if step.table not in tables:
             raise _gone(step)
-        if step.delete:
-            _check_rules(step, tables)
+        rules = list(_new_rules(step, tables)) if step.delete else []
+        if rules:
+            raise SchemaChanged("; ".join(rules), where=step.address, fix=_FIX)
 
 
 def _gone(step: Step) -> SchemaChanged:
     return SchemaChanged("the table is gone", where=step.address, fix="bring it back with its rows, then retry")
 
 
-def _check_rules(step: Step, tables: dict[TableName, TableSchema]) -> None:
-    """Refuse holders and triggers that the plan doesn't know; those it knows were asked about at freeze."""
+def _new_rules(step: Step, tables: dict[TableName, TableSchema]) -> Iterator[str]:
+    """Holders and triggers that the plan of a deletion doesn't know; those it knows were asked about at freeze."""
     planned = {(hold.table, frozenset(column.name for column in hold.columns), hold.on_delete) for hold in step.holds}
     for table, columns, action in _holders(step.table, tables):
         if (table, columns, action) not in planned:
-            message = f"a foreign key of {table} ({', '.join(sorted(columns))}) points to it since its rows were frozen"
-            raise SchemaChanged(message, where=step.address, fix=_FIX)
+            yield f"a foreign key of {table} ({', '.join(sorted(columns))}) points to it since its rows were frozen"
     if tables[step.table].delete_triggers and not step.triggered and step.on_referenced in ("mask", "refuse"):
-        raise SchemaChanged("a trigger runs at a delete since its rows were frozen", where=step.address, fix=_FIX)
+        yield "a trigger runs at a delete since its rows were frozen"
 
 
 def _holders(

@@ -23,6 +23,7 @@ from habeas.durable.boundary import reach
 from habeas.durable.port import Steps, Workflow
 from habeas.execute.access import run_access
 from habeas.execute.context import LogEntry
+from habeas.execute.drift import tell_drift
 from habeas.execute.erasure import ErasureResult, run_freeze, run_mask, run_verify
 from habeas.plan.model import Plan
 from habeas.requests.attempt import Attempt, MembersLeft, begin_attempt
@@ -210,6 +211,7 @@ def _drift(attempt: Attempt, error: SchemaChanged) -> None:
     for connection in {step.connection for step in attempt.plan.steps}:
         attempt.installation.sources.forget_schemas(connection)
     if attempt.wrote:  # what was frozen belongs to the plan that froze it
+        error.message = tell_drift(attempt.context, error.where) or error.message
         error.fix = "bring the table's columns and keys back as they were, then retry"
         fail(attempt, error, Reason.INCOMPLETE)
     elif any(row["attempt"] >= REPLANS for row in attempt.rows):
