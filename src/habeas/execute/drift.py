@@ -47,7 +47,16 @@ def tell_drift(context: CohortContext, address: str | None) -> str | None:
 
 
 def _differences(step: Step, tables: dict[TableName, TableSchema]) -> Iterator[str]:
-    table = tables[step.table]
+    yield from _column_differences(step, tables[step.table])
+    if step.masks and not tables[step.table].writable:
+        yield "the credentials may not UPDATE it any more"
+    if step.delete and not tables[step.table].deletable:
+        yield "the credentials may not DELETE from it any more"
+    if step.delete:
+        yield from _new_rules(step, tables)
+
+
+def _column_differences(step: Step, table: TableSchema) -> Iterator[str]:
     for planned in step.stored:
         live = table.column(planned.name)
         if live is None:
@@ -59,12 +68,6 @@ def _differences(step: Step, tables: dict[TableName, TableSchema]) -> Iterator[s
     for mask in step.masks:
         if not mask.unique and any(mask.field in key for key in table.uniques):
             yield f"the column {mask.field} is in a unique key now"
-    if step.masks and not table.writable:
-        yield "the credentials may not UPDATE it any more"
-    if step.delete and not table.deletable:
-        yield "the credentials may not DELETE from it any more"
-    if step.delete:
-        yield from _new_rules(step, tables)
 
 
 def _check_pinned(context: CohortContext, connection: str, steps: Sequence[Step]) -> None:
