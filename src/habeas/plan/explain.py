@@ -308,7 +308,7 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield "warnings"
         for each in explanation.warnings:
             yield f"  {each.address}: {each.message}"
-            yield from [f"    {each.fix}"] if each.fix else []
+            yield from (f"    {line}" for line in each.fix.replace("; CREATE INDEX", "\nCREATE INDEX").splitlines())
 
 
 def _part_lines(part: CollectionPart) -> Iterator[str]:
