@@ -124,6 +124,14 @@ class SourceUnreachable(SourceError):
     advice = "see that the system runs and can be reached, then retry"
 
 
+class SourceUnreadable(SourceError):
+    """Text that can't be read exactly: bytes that are none in its encoding, or characters that Unicode lacks."""
+
+    code = "unreadable"
+    retryable = False
+    advice = "mend the text in the system, or take the field out of the dataset"
+
+
 class SourceTimeout(SourceError):
     """A statement or lock ran into its time limit."""
 

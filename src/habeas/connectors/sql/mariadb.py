@@ -30,6 +30,8 @@ from habeas.connectors.sql.mariadb_types import (
     NUMBERS,
     OWN_EQUALITY,
     SPATIAL,
+    WHOLE,
+    charset_of,
     codec_of,
     compared,
     index_bytes,
@@ -49,6 +51,9 @@ ROWS = "%(rows)s"
 CREATE_TEMP = "CREATE TEMPORARY TABLE "
 
 _CAST_TYPES = {"BIGINT": "SIGNED", "BIGINT UNSIGNED": "UNSIGNED", "LONGBLOB": "BINARY"}
+UNREADABLE = 1242
+"""The error of `_FAILS`: a subquery of more than one row, which nothing else of ours is."""
+_FAILS = "(SELECT '' UNION ALL SELECT '')"
 _SEPARATORS = " -().+/"
 _LEVELS = ", ".join(f"'${'[*]' * level}'" for level in range(5))  # lists in lists: so many levels of them at each name
 # Texts that are a value of a type in its one exact form; others of that type are no match. `$` takes a line's end too.
@@ -126,7 +131,12 @@ class MariadbDialect(Dialect):
         """As text where the type has no exact Python value."""
         if column is not None and column.type.native in SPATIAL:
             return f"ST_AsText({operand})"
-        return operand
+        charset = charset_of(column.type) if column is not None else None
+        if charset is None or charset in WHOLE:
+            return operand
+        # The server would give a question mark for a character that Unicode lacks.
+        again = f"CONVERT(CONVERT({operand} USING utf8mb4) USING {charset})"
+        return f"IF({self.same_value(again, operand)}, {operand}, {_FAILS})"
 
     def same_text(self, left: str, right: str) -> str:
         """As bytes: even a binary collation ignores trailing spaces."""

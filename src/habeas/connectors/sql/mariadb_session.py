@@ -18,7 +18,7 @@ from pymysql.constants import CLIENT
 
 from habeas.connectors.sql import mariadb_cursor
 from habeas.connectors.sql.inline import Definition, once_each
-from habeas.connectors.sql.mariadb import CREATE_TEMP, ROWS, Rows
+from habeas.connectors.sql.mariadb import CREATE_TEMP, ROWS, UNREADABLE, Rows
 from habeas.connectors.sql.session import BATCH, Row, Session
 from habeas.core.errors import (
     SchemaChanged,
@@ -27,6 +27,7 @@ from habeas.core.errors import (
     SourceRejected,
     SourceTimeout,
     SourceUnreachable,
+    SourceUnreadable,
 )
 
 _PUT_BYTES = 1 << 20  # of one INSERT: well below any server's max_allowed_packet
@@ -54,6 +55,7 @@ _BY_NUMBER: Mapping[int, tuple[type[SourceError], str]] = {
         (1048, 1062, 1169, 1216, 1217, 1364, 1451, 1452, 1557, 1586, 1644, 3819, 4025),
         (SourceRejected, "a constraint or trigger refused the write"),
     ),
+    UNREADABLE: (SourceUnreadable, "a text has a character that Unicode lacks"),
     **dict.fromkeys((1264, 1265, 1292, 1366, 1406, 1411), (SourceRejected, "a value doesn't fit its column")),
 }
 

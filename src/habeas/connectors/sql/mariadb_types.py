@@ -27,6 +27,8 @@ _CODECS: Mapping[str, str] = {
     "ascii": "ascii",
 }
 _UNICODE = frozenset({"utf8mb4", "utf8mb3", "utf8", "ucs2", "utf16", "utf16le", "utf32"})
+WHOLE = _UNICODE | {"latin1", "ascii"}
+"""Character sets all of whose characters are in Unicode."""
 _TEXT_BYTES = {"tinytext": 255, "text": 65_535, "mediumtext": 16_777_215}
 KEY_BYTES = 3_000  # of an index, with room for the member
 _PREFIX = 100  # characters of a long text that an index of ours covers
@@ -96,6 +98,12 @@ def compared(left: str, right: str, columns: tuple[Column, Column], exact: str) 
     if own.charset in _UNICODE or other.charset in _UNICODE:
         return left, right
     return f"CONVERT({left} USING utf8mb4)", f"CONVERT({right} USING utf8mb4)"
+
+
+def charset_of(kind: ColumnType) -> str | None:
+    """A text column's character set; None where it isn't known."""
+    collation = _collation(kind)
+    return collation.charset if collation else None
 
 
 def codec_of(kind: ColumnType) -> str | None:

@@ -27,6 +27,7 @@ from habeas.core.errors import (
     SourceRejected,
     SourceTimeout,
     SourceUnreachable,
+    SourceUnreadable,
 )
 from habeas.core.values import decode_json
 
@@ -53,6 +54,8 @@ _BY_STATE: tuple[tuple[str, type[SourceError], str], ...] = (
     ("42703", SchemaChanged, "a column does not exist"),
     ("3F000", SchemaChanged, "a schema does not exist"),
     ("23", SourceRejected, "a constraint refused the write"),
+    ("22021", SourceUnreadable, "a text isn't valid in UTF-8"),
+    ("22P05", SourceUnreadable, "a text has a character that UTF-8 lacks"),
     ("22", SourceRejected, "a value doesn't fit its column"),
 )
 

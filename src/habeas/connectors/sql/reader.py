@@ -21,7 +21,7 @@ from habeas.connectors.sql.dialect import Move
 from habeas.connectors.sql.elements import Elements, led_owned
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session
-from habeas.connectors.sql.statements import HELD, NOBODY, SegmentStatements, column_of
+from habeas.connectors.sql.statements import HELD, NOBODY, SegmentStatements, column_of, naming_texts
 from habeas.connectors.sql.writing import Compiled, StepWrites
 from habeas.core.schema import RemainsOf, TypeFamily
 from habeas.core.values import canonical_text, decode_json
@@ -327,7 +327,7 @@ class SqlReader(Reader):
         if step.index not in self._changed:
             return
         one_member = self._members[0] == self._members[1]
-        with at(step):
+        with at(step), naming_texts(step, columns):
             if self._elements.tracks(step):
                 self._elements.refresh(step, self._tick)
                 yield from map(_batch, self._elements.rows(step, columns, one_member=one_member))

@@ -11,11 +11,12 @@ latter would scan its table once a row.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from habeas.connectors.sql.dialect import ALIKE, Dialect, Move, Pair
-from habeas.core.errors import SchemaChanged
-from habeas.core.schema import TableName
+from habeas.core.errors import SchemaChanged, SourceUnreadable
+from habeas.core.schema import TableName, TypeFamily
 from habeas.plan.model import Column, Link, Plan, Pointing, Seed, Segment, Standing, Step
 
 NOBODY, HELD = 8, 9
@@ -445,6 +446,17 @@ def row_parts(dialect: Dialect, step: Step, row_keys: Sequence[str], row: str) -
     """The operands that name one row of the step's table."""
     columns = tuple(column_of(step, name) for name in step.alike) or step.columns
     return [dialect.row_part(row, part, columns) for part in row_keys]
+
+
+@contextmanager
+def naming_texts(step: Step, columns: Sequence[str]) -> Iterator[None]:
+    """Text that can't be read exactly lies in one of the columns that hold text: no store tells in which."""
+    try:
+        yield
+    except SourceUnreadable as error:
+        texts = ", ".join(name for name in columns if column_of(step, name).type.family is TypeFamily.TEXT)
+        error.message = f"{error.message}, in {texts}"
+        raise
 
 
 def column_of(step: Step, name: str) -> Column:
