@@ -27,10 +27,10 @@ NAMES = itertools.count()
 
 
 class Store:
-    """One described store. `db` is its dataset's and its connection's key."""
+    """One described store. `key` is its dataset's and its connection's key."""
 
-    def __init__(self, kind: str, installation: Installation, folder: Path, server: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, installation: Installation, folder: Path, server: str, key: str = "db") -> None:
+        self.kind, self.key = kind, key
         self._installation = installation
         self._schema = f"s{next(NAMES)}"
         self._file, self._server = folder / f"{self._schema}.db", server
@@ -77,16 +77,16 @@ class Store:
 
     def describe(self, collections: str) -> None:
         """Connect, and save the dataset of these collections (YAML, each at the left margin)."""
-        given = ConnectionInput(name="db", key="db", connection_type=self.kind, access="write")
+        given = ConnectionInput(name=self.key, key=self.key, connection_type=self.kind, access="write")
         assert not save_connections(self._installation, CLIENT, [given]).failed
         secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._server}
         self._described = True
-        set_secrets(self._installation, CLIENT, "db", secrets, verify=True)
-        head = "dataset:\n- fides_key: db\n"
+        set_secrets(self._installation, CLIENT, self.key, secrets, verify=True)
+        head = f"dataset:\n- fides_key: {self.key}\n"
         if self.kind == "postgres":
             head += f"  fides_meta: {{namespace: {{schema: {self._schema}}}}}\n"
         body = "".join(f"  {line}\n" for line in collections.strip("\n").splitlines())
-        saved = save_text(self._installation, CLIENT, "db", f"{head}  collections:\n{body}")
+        saved = save_text(self._installation, CLIENT, self.key, f"{head}  collections:\n{body}")
         assert not saved.failed, saved.failed
 
     def submit(self, *identities: Mapping[str, Any], mask: Any = "null_rewrite") -> list[str]:
@@ -131,7 +131,7 @@ class Store:
     def close(self) -> None:
         """Forget it."""
         if self._described:
-            delete_connection(self._installation, CLIENT, "db")
+            delete_connection(self._installation, CLIENT, self.key)
 
 
 def policy(installation: Installation, mask: Any) -> str:

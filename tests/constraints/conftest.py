@@ -42,6 +42,16 @@ def store(request: pytest.FixtureRequest, installation: Installation, tmp_path: 
 
 
 @pytest.fixture
+def other(request: pytest.FixtureRequest, store: Store, installation: Installation, tmp_path: Path) -> Iterator[Store]:
+    """A second store, of another kind, with the key `far`."""
+    kind = "postgres" if store.kind == "sqlite" else "sqlite"
+    server = request.getfixturevalue(SERVERS[kind]) if kind in SERVERS else ""
+    made = Store(kind, installation, tmp_path, server, "far")
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def postgres(installation: Installation, tmp_path: Path, postgres_url_of_session: str) -> Iterator[Store]:
     """An empty store of PostgreSQL, for what only it has."""
     made = Store("postgres", installation, tmp_path, postgres_url_of_session)

@@ -64,16 +64,16 @@ class Fates:
             return True
         roots = self.own - self.held
         going = roots | self.closure(roots)
-        return any(other not in going for other in self._pointing(row))
+        return any(other not in going for other in self._pointing(row, far=True))
 
-    def _pointers(self, key: str) -> Iterator[Pointer]:
-        """References and foreign keys to a table within its store; others aren't asked."""
+    def _pointers(self, key: str, *, far: bool = False) -> Iterator[Pointer]:
+        """References and foreign keys to a table; `far`: of other stores too, which hold but never go along."""
         for pointer in self.structure.pointers:
-            if pointer.target == key and not self.structure.is_far(pointer):
+            if pointer.target == key and (far or not self.structure.is_far(pointer)):
                 yield pointer
 
-    def _pointing(self, row: RowId) -> Iterator[RowId]:
-        for pointer in self._pointers(row[0]):
+    def _pointing(self, row: RowId, *, far: bool = False) -> Iterator[RowId]:
+        for pointer in self._pointers(row[0], far=far):
             for other in self.world.pointed(row, pointer.target_columns, pointer.holder, pointer.columns):
                 if other != row:  # a row that points to itself goes with itself
                     yield other

@@ -228,6 +228,10 @@ class Reader(ABC):
         """Stream the keys of all rows of the step's table, in batches, in the store's order."""
         raise NotImplementedError("this system can't list its keys")
 
+    def leave_out(self, step: Step, other: Step) -> None:
+        """Forget the found rows of a step that were found for another step of the same table too."""
+        raise NotImplementedError("this system knows no rows that hold others")
+
     def hold_back(self) -> None:
         """Among the found rows of steps that delete, and of those that come with them, tell which stay: those that a
         row holds which isn't deleted, and those that another step deletes. Asked with all such steps of the store.

@@ -13,6 +13,7 @@ import msgspec
 from habeas.connectors.base import FrozenChunk, Reader
 from habeas.core.errors import MembersRefused, Refused
 from habeas.execute.context import CohortContext
+from habeas.execute.far import far_held
 from habeas.execute.freeze import Freezer, Tally, count_owners, read_chunk, take_rows
 from habeas.plan.model import Plan, Segment, Step
 
@@ -32,27 +33,48 @@ def settle_deletes(
     Raises MembersRefused for requests whose rows are held where that is refused, or that can't be masked instead.
     """
     refused: dict[int, Refused] = {}
+    held = -1
+    while held != (held := _held_rows(tallies)):  # a row that stays holds others, also across stores
+        asked = (*_ask_near(context, freezer, tallies, connections), *_ask_far(context, freezer, tallies, connections))
+        for member, problem in asked:
+            refused.setdefault(member, problem)
+    if refused:
+        raise MembersRefused(refused)
+
+
+def _ask_near(
+    context: CohortContext, freezer: Freezer, tallies: dict[int, Tally], connections: Collection[str] | None
+) -> Iterator[tuple[int, Refused]]:
+    """What rows of the same store hold."""
     for segment in delete_segments(context.plan):
         if connections is not None and segment.connection not in connections:
             continue
         with context.connector(segment.connection).reader(context.plan, segment, context.label) as reader:
             _load(freezer, reader, segment)
             reader.hold_back()
-            for member, problem in _part(freezer, reader, segment, tallies):
-                refused.setdefault(member, problem)
-    if refused:
-        raise MembersRefused(refused)
+            yield from _part(freezer, reader, segment, tallies)
+
+
+def _ask_far(
+    context: CohortContext, freezer: Freezer, tallies: dict[int, Tally], connections: Collection[str] | None
+) -> Iterator[tuple[int, Refused]]:
+    """What rows of other stores, and documents, hold."""
+    for step in context.plan.steps:
+        if connections is not None and step.connection not in connections:
+            continue
+        for far in step.far_holds:
+            with far_held(context, freezer, step, far) as (reader, asked):
+                yield from _part_step(freezer, reader, step, tallies.setdefault(step.index, Tally()), asked)
+
+
+def _held_rows(tallies: dict[int, Tally]) -> int:
+    return sum(sum(tally.kept.get(REFERENCED, {}).values()) for tally in tallies.values())
 
 
 def _load(freezer: Freezer, reader: Reader, segment: Segment) -> None:
     for index in segment.steps:
-        for chunk in _to_delete(freezer, index):
+        for chunk in freezer.going(index):
             reader.load(chunk)
-
-
-def _to_delete(freezer: Freezer, index: int) -> Iterator[FrozenChunk]:
-    """A step's frozen rows that nobody holds, as far as is known."""
-    return (chunk for chunk in freezer.chunks(index) if not chunk.held)
 
 
 def _part(
@@ -72,7 +94,7 @@ def untie_rows(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) 
     """Set foreign keys that form a cycle to NULL on rows that are deleted next."""
     for step in (each for each in steps if each.untie):
         with context.writer(step.connection) as writer:
-            for chunk in _to_delete(freezer, step.index):
+            for chunk in freezer.going(step.index):
                 writer.untie(step, chunk)
 
 
@@ -81,7 +103,7 @@ def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
 
     def parts() -> Iterator[tuple[Step, FrozenChunk]]:
         for step in steps:
-            yield from ((step, chunk) for chunk in _to_delete(freezer, step.index))
+            yield from ((step, chunk) for chunk in freezer.going(step.index))
 
     with context.writer(steps[0].connection) as writer:
         writer.delete_together(parts(), context.digest_key)
@@ -95,11 +117,14 @@ def delete_segments(plan: Plan) -> Iterator[Segment]:
         yield Segment(connection, tuple(step.index for step in steps))
 
 
-def _part_step(freezer: Freezer, reader: Reader, step: Step, tally: Tally) -> Iterator[tuple[int, Refused]]:
+def _part_step(
+    freezer: Freezer, reader: Reader, step: Step, tally: Tally, asked: Step | None = None
+) -> Iterator[tuple[int, Refused]]:
+    """Part a step's frames by what the reader says of the step, or of `asked`, which is the same table's."""
     frozen = Tally()
     for frame in freezer.frames(step.index):
         chunk = read_chunk(freezer.context, frame)
-        held, spared = (frozenset(), frozenset()) if chunk.held else reader.set_aside(step, chunk)
+        held, spared = (frozenset(), frozenset()) if chunk.held else reader.set_aside(asked or step, chunk)
         if held or spared:
             stay = [position for position in range(len(chunk)) if position not in held | spared]
             back = take_rows(chunk, sorted(held))

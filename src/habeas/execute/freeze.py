@@ -128,6 +128,10 @@ class Freezer:
         for frame in self.frames(step):
             yield read_chunk(self.context, frame)
 
+    def going(self, step: int) -> Iterator[FrozenChunk]:
+        """The frozen rows of a step that deletes which nobody holds, as far as is known."""
+        return (chunk for chunk in self.chunks(step) if not chunk.held)
+
     def keep_own(self, reader: Reader, step: Step) -> None:
         """Keep the keys of the subject's rows of a step that isn't written, since guards ask about them."""
         written = []

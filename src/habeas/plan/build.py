@@ -15,6 +15,7 @@ from habeas.core.errors import Refused
 from habeas.plan.assemble import assemble_steps, segments_of
 from habeas.plan.deletes import order_deletes, widen_deletes
 from habeas.plan.draft import Draft
+from habeas.plan.far import find_far_holds
 from habeas.plan.graph import Catalog, build_graph
 from habeas.plan.guards import guard_writes
 from habeas.plan.keyless import find_alike
@@ -46,6 +47,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     choose_masks,
     find_alike,
     widen_deletes,
+    find_far_holds,
     order_deletes,
     add_own_steps,
     guard_writes,

@@ -112,7 +112,7 @@ def _by_reference(draft: Draft, connection: str, table: TableName) -> Iterator[H
     for address in draft.graph.step_of(connection, table):
         for pointed in pointers.at(address):
             holder = draft.graph.nodes.get(pointed.collection) if pointed.collection else None
-            if holder is not None and holder.bound.connection == connection and _is_flat(holder, pointed):
+            if holder is not None and holder.bound.connection == connection and is_flat(holder, pointed):
                 columns = tuple(_column(holder, name) for name in pointed.columns)
                 yield Hold(pointed.table, columns, pointed.target_columns)
 
@@ -125,8 +125,9 @@ def _pairs(hold: Hold) -> tuple[TableName, frozenset[tuple[str, str]]]:
     return hold.table, frozenset(zip(_names(hold), hold.target_columns, strict=True))
 
 
-def _is_flat(holder: Node, pointed: Pointed) -> bool:
-    inside = any("." in name for name in (*pointed.columns, *pointed.target_columns))
+def is_flat(holder: Node, pointed: Pointed) -> bool:
+    """Whether plain columns point to plain columns."""
+    inside = any("." in name or holder.inside(name) for name in (*pointed.columns, *pointed.target_columns))
     return not inside and (holder.table is None or all(name in holder.live for name in pointed.columns))
 
 

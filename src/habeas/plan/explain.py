@@ -262,6 +262,8 @@ def _delete_notes(step: Step) -> Iterator[str]:
         for hold in step.holds:
             by = f"{hold.table} ({_names([column.name for column in hold.columns])})"
             yield f"{_IF_HELD[step.on_referenced]} if a row of {by} that stays points to it"
+        for far in step.far_holds:
+            yield f"masked instead if a row of {far.holder.address} ({_names(far.columns)}) that stays refers to it"
         if step.triggered:
             yield f"{_IF_HELD[step.on_referenced]} since a trigger runs at a delete"
     if step.untie:

@@ -182,6 +182,17 @@ class Hold(msgspec.Struct, frozen=True):
         return self.on_delete in ("NO ACTION", "RESTRICT", "SET DEFAULT")
 
 
+class FarHold(msgspec.Struct, frozen=True):
+    """Rows of another store, or values inside a column, that may refer to rows which are to be deleted. Whether they do
+    is asked of `holder`, a step of no plan, by whose `columns` rows refer to the `target_columns` of the step.
+    """
+
+    holder: Step
+    columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+    compare: Literal["native", "text"] = "native"
+
+
 class Guard(msgspec.Struct, frozen=True):
     """A test that a write repeats: a row is kept if a row of `table` that isn't the subject's points to it, or, for
     people, is pointed to by it. The subject's rows are those of `step`; None: no row of the table is known to be hers.
@@ -215,6 +226,7 @@ class Step(msgspec.Struct, frozen=True):
     write_rank: int = 0  # lower is written first; steps that hold identity or reference fields come last
     checks: tuple[str, ...] = ()  # the table's CHECKs that name a masked column, as the store spells them
     holds: tuple[Hold, ...] = ()  # of a step that deletes: who may hold its rows
+    far_holds: tuple[FarHold, ...] = ()  # the same, where it can't be asked together with the step's own rows
     on_referenced: OnReferenced = "mask"  # what becomes of a row to be deleted that another row holds
     triggered: bool = False  # a trigger runs at a delete, and nobody can tell what it touches
     unmaskable: tuple[str, ...] = ()  # of a step that deletes: targeted fields that a held row couldn't be masked in

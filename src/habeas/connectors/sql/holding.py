@@ -42,6 +42,12 @@ def mark_spared(statements: SegmentStatements, names: Names) -> Iterator[str]:
         )
 
 
+def leave_out(names: Names, others: Names) -> str:
+    """Forget found rows that are among those of another step of the same table."""
+    listed, given = ", ".join(names.keys), others.listed("h")
+    return f"DELETE FROM {names.found} WHERE {_row(listed)} IN (SELECT {given} FROM {others.found} AS h)"
+
+
 def marked(statements: SegmentStatements, names: Names) -> str:
     """Marked rows of the step whose first key column lies between `low` and `high`: mark, key."""
     low, high = statements.dialect.parameter("low"), statements.dialect.parameter("high")

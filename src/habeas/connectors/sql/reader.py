@@ -364,6 +364,12 @@ class SqlReader(Reader):
         with at(step):
             yield from self._session.stream(f"SELECT {chosen} FROM {names.table} AS t ORDER BY {names.grouped('t')}")
 
+    def leave_out(self, step: Step, other: Step) -> None:
+        """By what names rows in both."""
+        self._settle()
+        names, others = self._statements.names[step.index], self._statements.names[other.index]
+        self._session.change(holding.leave_out(names, others))
+
     def hold_back(self) -> None:
         """By statements that are repeated until none marks a row."""
         self._settle()
