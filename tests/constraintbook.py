@@ -56,6 +56,11 @@ class Store:
             connection.execute(f"SET search_path = {self._schema}")
             connection.execute(statements)
 
+    @property
+    def schema(self) -> str:
+        """Its schema in PostgreSQL."""
+        return self._schema
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of a query."""
         if self.kind == "sqlite":
@@ -75,11 +80,17 @@ class Store:
         [(value,)] = self.rows(query)
         return value
 
-    def describe(self, collections: str) -> None:
-        """Connect, and save the dataset of these collections (YAML, each at the left margin)."""
+    def describe(self, collections: str, user: str = "") -> None:
+        """Connect, as this user of PostgreSQL or the owner, and save the dataset of these collections (YAML, each at
+        the left margin).
+        """
         given = ConnectionInput(name=self.key, key=self.key, connection_type=self.kind, access="write")
         assert not save_connections(self._installation, CLIENT, [given]).failed
-        secrets = {"path": str(self._file)} if self.kind == "sqlite" else {"url": self._server}
+        secrets = (
+            {"path": str(self._file)}
+            if self.kind == "sqlite"
+            else {"url": self._server.replace("postgres@", f"{user}@") if user else self._server}
+        )
         self._described = True
         set_secrets(self._installation, CLIENT, self.key, secrets, verify=True)
         head = f"dataset:\n- fides_key: {self.key}\n"
@@ -119,14 +130,22 @@ class Store:
         assert (ended["status"], ended["reason"]) == ("error", "refused"), (ended["status"], ended["reason_detail"])
         return ended["reason_detail"]
 
+    def access(self, email: str = "ada@example.com") -> dict[str, Any]:
+        """Access by the policy that is there from the start; the request when it has ended."""
+        taken = submit(self._installation, [{"policy_key": "download", "identity": {"email": email}}], actor=CLIENT)
+        return self.end(str(taken.succeeded[0]["id"]))
+
     def receipt(self, request_id: str) -> dict[str, Any]:
         """What the receipt says was erased, by collection."""
         return receipt(self._installation, request_id)["receipt"]["erasure"]
 
     def preview(self, email: str = "ada@example.com", mask: Any = "null_rewrite") -> dict[str, Any]:
         """The explained parts, by address, with rows counted."""
-        shown = explain(self._installation, policy(self._installation, mask), {"email": email})
-        return {part.address: part for part in shown.explanation.collections}
+        return {part.address: part for part in self.explained(email, mask).collections}
+
+    def explained(self, email: str = "ada@example.com", mask: Any = "null_rewrite") -> Any:
+        """The explanation of one person's erasure."""
+        return explain(self._installation, policy(self._installation, mask), {"email": email}).explanation
 
     def close(self) -> None:
         """Forget it."""

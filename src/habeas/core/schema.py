@@ -50,13 +50,16 @@ class RemainsOf(msgspec.Struct, frozen=True):
 
 
 class ColumnSchema(msgspec.Struct, frozen=True):
-    """One live column. `generated` columns can't be written; `default` says that one exists."""
+    """One live column. `generated` columns can't be written; `default` says that one exists; the store changes a
+    `touched` one with every update that doesn't write it.
+    """
 
     name: str
     type: ColumnType
     nullable: bool = True
     default: bool = False
     generated: bool = False
+    touched: bool = False
 
 
 class ForeignKey(msgspec.Struct, frozen=True):
@@ -105,6 +108,11 @@ class TableSchema(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     unique_parts: tuple[str, ...] = ()
     delete_triggers: bool = False  # a trigger runs when a row is deleted
+    update_triggers: bool = False  # a trigger runs when a row is updated
+    row_security: bool = False  # the credentials may be shown a part of the rows only
+    versioned: bool = False  # the store keeps old values of rows, to be read by whoever asks for them
+    inherited: bool = False  # rows of other tables show in it, so that no key of its own tells rows apart
+    copies: tuple[str, ...] = ()  # what keeps its values beside it: materialised views, full-text indexes
     # By kind of identity: the indexes that serve its canonical lookup together, by their expressions of a column {0}.
     seed_indexes: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = ()
     expression_indexes: bool = True  # an index can be on an expression

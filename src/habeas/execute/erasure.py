@@ -91,10 +91,11 @@ def run_mask(context: CohortContext, epoch: int, result: ErasureResult) -> None:
 
 
 def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> ErasureResult:
-    """Look at every frozen row again, and from every frozen key for new rows; returns the final tallies.
+    """Look at every frozen row again, and from the identities and every frozen key for new rows; returns the final
+    tallies.
 
-    Where no field went by which rows are found, it looks from the identities too. It looks until it finds
-    nothing to write, since what is written can make a database write more.
+    It looks until it finds nothing to write, since what is written can make a database write more: a trigger that
+    keeps old values brings the identity back elsewhere.
 
     Raises StillWritten if a value or a new row is still there after three rounds.
     """
@@ -102,7 +103,7 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
     first, anchors = write_order(context)
     steps = (*first, *anchors)
     for _ in range(ROUNDS):
-        _catch_new_rows(context, freezer, result, seeded=not anchors, write=steps)
+        _catch_new_rows(context, freezer, result, seeded=True, write=steps)
         freezer.forget_withheld()
         final = ErasureResult({index: Tally(kept=tally.kept) for index, tally in result.tallies.items()})
         tallies = [final.tallies.setdefault(step.index, Tally()) for step in steps]

@@ -66,6 +66,8 @@ def key_of(node: Node) -> Paths:
     """The declared primary key, else the store's, else its shortest unique key without NULLs, rather one that
     holds no personal data; () if none.
     """
+    if node.table is not None and node.table.inherited:
+        return ()  # whatever is declared: rows of other tables show under the same keys
     if node.declared_key:
         live = node.table.primary_key if node.table else ()
         return live if set(live) == set(node.declared_key) else node.declared_key

@@ -32,6 +32,7 @@ from habeas.plan.passes import (
     select_fields,
 )
 from habeas.plan.scans import warn_scans
+from habeas.plan.surroundings import check_surroundings
 from habeas.plan.writes import check_writes, rank_writes
 from habeas.policy.model import ActionType, Policy
 
@@ -51,6 +52,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     order_deletes,
     add_own_steps,
     guard_writes,
+    check_surroundings,
     check_writes,
     rank_writes,
     warn_scans,

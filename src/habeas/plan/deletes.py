@@ -83,7 +83,8 @@ def _is_free(holder: Step, target: Step, hold: Hold, forbidden_only: bool) -> bo
     return untied or deferred or (forbidden_only and not hold.forbids)
 
 
-def _table_of(draft: Draft, connection: str, table: TableName) -> TableSchema | None:
+def table_of(draft: Draft, connection: str, table: TableName) -> TableSchema | None:
+    """The live schema of any table behind a connection, described or not; None where it isn't known."""
     for node in draft.graph.nodes.values():
         if node.bound.connection == connection and node.bound.schema is not None:
             found = node.bound.schema.find(table)
@@ -189,7 +190,7 @@ class _Widening:
             self._waiting += (_Way(step.index, hold, step.on_referenced) for hold in holds)
 
     def _with(self, step: Step, names: list[str]) -> tuple[Column, ...]:
-        table = _table_of(self._draft, step.connection, step.table)
+        table = table_of(self._draft, step.connection, step.table)
         known = {column.name for column in step.columns}
         lacking = sorted(set(names) - known)
         found = [table.column(name) for name in lacking] if table else []
@@ -200,7 +201,7 @@ class _Widening:
         while self._waiting:
             way = self._waiting.popleft()
             source = self._steps[way.source]
-            table = _table_of(self._draft, source.connection, way.hold.table)
+            table = table_of(self._draft, source.connection, way.hold.table)
             if table is None:
                 continue
             columns = tuple(column.name for column in way.hold.columns)
@@ -339,7 +340,7 @@ def _all_ties(draft: Draft) -> Iterator[_Tie]:
 
 
 def _ties(draft: Draft, step: Step, hold: Hold) -> Iterator[_Tie]:
-    table = _table_of(draft, step.connection, hold.table)
+    table = table_of(draft, step.connection, hold.table)
     keys = [key for key in table.foreign_keys if _is_key_of(key, hold, step)] if table else []
     at = (step.connection, hold.table)
     holders = [each.index for each in draft.steps if each.delete and (each.connection, each.table) == at]

@@ -28,9 +28,14 @@ def find_alike(draft: Draft) -> Draft:
             continue
         alike = found_by(step)
         steps.append(msgspec.structs.replace(step, alike=alike))
-        message = f"has no key: rows alike in {', '.join(alike)} are written together, by reading the whole table"
+        why = "has no key that counts for tables that inherit from it too" if _inherited(node) else "has no key"
+        message = f"{why}: rows alike in {', '.join(alike)} are written together, by reading the whole table"
         warnings.append(Caution(step.address, "no_key", message, "give the table a primary key, or declare one"))
     return replace(draft, steps=tuple(steps), warnings=(*draft.warnings, *warnings))
+
+
+def _inherited(node: Node) -> bool:
+    return node.table is not None and node.table.inherited
 
 
 def found_by(step: Step) -> tuple[str, ...]:

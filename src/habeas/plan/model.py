@@ -232,6 +232,7 @@ class Step(msgspec.Struct, frozen=True):
     unmaskable: tuple[str, ...] = ()  # of a step that deletes: targeted fields that a held row couldn't be masked in
     untie: tuple[str, ...] = ()  # foreign key columns set to NULL before rows are deleted, where keys form a cycle
     together: int | None = None  # steps of one number are deleted in one transaction with constraints deferred
+    steady: tuple[str, ...] = ()  # columns that the store would change with every update: written as they are
     guards: tuple[Guard, ...] = ()  # what a write asks again of each row
     # Of a table without a key that is written: the columns by which its rows are found. Rows alike in these are one.
     alike: tuple[str, ...] = ()
@@ -312,7 +313,8 @@ class RuleOutput(msgspec.Struct, frozen=True):
 
 
 class NotSearched(msgspec.Struct, frozen=True):
-    """A collection that is left out, and why: `unreached`, `identity_absent`, `disabled`, `excluded`. `erased`:
+    """A collection that is left out, and why: `unreached`, `identity_absent`, `disabled`, `excluded`, or
+    `row_security`: only in part. `erased`:
     an erasure targets it.
     """
 

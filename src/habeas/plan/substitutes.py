@@ -80,6 +80,8 @@ def constant_of(kind: ColumnType) -> str | int | float | bool | None:
     """The type's constant: the first value of an enum; None if habeas knows none."""
     if kind.values:
         return kind.values[0]
+    if kind.family is TypeFamily.OTHER and kind.native.lower().startswith("set("):
+        return ""  # no member
     if kind.family is TypeFamily.OTHER:
         return _NATIVE_CONSTANTS.get(kind.native.lower())
     return CONSTANTS.get(kind.family)

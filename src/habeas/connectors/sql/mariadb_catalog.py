@@ -87,6 +87,12 @@ SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, CONCAT(TRIGGER_NAME, ' ', ACTION
   FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = {schema}{table}
 """
 
+# Tables of which the server keeps old rows.
+_VERSIONED = """
+SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES
+ WHERE TABLE_SCHEMA = {schema} AND TABLE_TYPE = 'SYSTEM VERSIONED'{table}
+"""
+
 # Grants to the session's account and its roles, of the privilege to delete: everywhere, in a database, on a table.
 _DELETABLE = """
 SELECT NULL FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'DELETE' AND GRANTEE IN ({grantees})
@@ -167,6 +173,7 @@ class _Gathered:
         self._incoming = _grouped(_ask(session, _INCOMING, asked, by="REFERENCED_TABLE_NAME"), order=3)
         self.checks = _texts(_ask(session, flavour.checks, asked))
         self.triggers = _texts(_ask(session, _TRIGGERS, asked, by="EVENT_OBJECT_TABLE"))
+        self.versioned = _texts(_ask(session, _VERSIONED, asked))
 
     def keys(self, table: Place) -> set[KeyFact]:
         """Primary and unique keys of whole columns, and foreign keys."""
@@ -227,6 +234,7 @@ class _Gathered:
         facts.keys = self.keys(table)
         facts.rules |= {("trigger", text) for text in self.triggers[table]}
         facts.rules |= {("check", text) for text in self.checks[table]}
+        facts.rules |= {("versioned", text) for text in self.versioned[table]}
         facts.rules.add(("may", str(self.writable(table))))
         return facts
 
@@ -322,6 +330,8 @@ def _table(
         fingerprint=facts.fingerprint(),
         unique_parts=gathered.unique_parts(place),
         delete_triggers=any(text.endswith(" DELETE") for text in gathered.triggers[place]),
+        update_triggers=any(text.endswith(" UPDATE") for text in gathered.triggers[place]),
+        versioned=bool(gathered.versioned[place]),
         expression_indexes=False,  # MySQL has them, but none that MariaDB's statements could use
     )
 
@@ -342,6 +352,7 @@ def _column(column: _Column, *, is_json: bool) -> ColumnSchema:
         nullable=not column.not_null,
         default=column.default not in (None, "NULL") or "auto_increment" in column.extra,
         generated=column.generated,
+        touched="on update current_timestamp" in column.extra.lower(),
     )
 
 

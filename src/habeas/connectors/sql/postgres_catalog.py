@@ -31,7 +31,12 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::i
        has_table_privilege(c.oid, 'DELETE') AS deletable,
        EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) AS triggers,
        EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 8 <> 0)
-         OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '4') AS on_delete
+         OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '4') AS on_delete,
+       EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 16 <> 0)
+         OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '2') AS on_update,
+       row_security_active(c.oid) AS row_security,
+       EXISTS (SELECT 1 FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
+                WHERE i.inhparent = c.oid AND NOT k.relispartition) AS inherited
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
    n.nspname = coalesce(%(schema)s, current_schema())
@@ -120,11 +125,17 @@ SELECT n.nspname, c.relname, 'rule', w.facts, NULL, NULL, NULL, '', '', false, n
      WHERE f.conrelid = c.oid AND f.contype = 'c'
     UNION ALL
     SELECT ARRAY['unique', coalesce(pg_get_indexdef(i.indexrelid), '')] FROM pg_index i
-     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
-       AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+     WHERE i.indrelid = c.oid AND i.indisvalid
+       AND (i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL) OR i.indisexclusion)
     UNION ALL
     SELECT ARRAY['trigger', g.tgname, g.tgtype::text, g.tgenabled::text] FROM pg_trigger g
      WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+    UNION ALL
+    SELECT ARRAY['row security'] WHERE row_security_active(c.oid)
+    UNION ALL
+    SELECT ARRAY['inherited'] WHERE EXISTS (
+      SELECT 1 FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
+       WHERE i.inhparent = c.oid AND NOT k.relispartition)
     UNION ALL
     SELECT ARRAY['rewrite', r.rulename, r.ev_type::text, r.ev_enabled::text] FROM pg_rewrite r
      WHERE r.ev_class = c.oid AND r.ev_type <> '1'
@@ -158,16 +169,31 @@ SELECT a.attrelid, format('CHECK (((%%I)::text::%%s)::text IS NOT DISTINCT FROM 
  ORDER BY 1, 2
 """
 
-# Columns of unique indexes that are no keys, being partial or over expressions.
+# Columns of unique indexes that are no keys, being partial, over expressions or behind an exclusion constraint.
 _UNIQUE_PARTS = """
 SELECT DISTINCT i.indrelid, a.attname::text
-  FROM pg_index i
-  JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
+  FROM pg_index i LEFT JOIN pg_constraint x ON x.conindid = i.indexrelid AND x.contype = 'x'
+  JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0
+   AND (d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+        OR d.classid = 'pg_constraint'::regclass AND d.objid = x.oid)
   JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = d.refobjsubid
- WHERE i.indrelid = ANY(%(oids)s::oid[]) AND i.indisunique AND i.indisvalid
-   AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)
+ WHERE i.indrelid = ANY(%(oids)s::oid[]) AND i.indisvalid
+   AND (i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL) OR i.indisexclusion)
  ORDER BY 1, 2
+"""
+
+# Materialised views that read a table, also by other views.
+_COPIES = """
+WITH RECURSIVE uses(base, view) AS (
+  SELECT d.refobjid, r.ev_class FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+   WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+     AND d.refobjid <> r.ev_class AND d.refobjid = ANY(%(oids)s::oid[])
+  UNION
+  SELECT u.base, r.ev_class FROM uses u
+    JOIN pg_depend d ON d.refobjid = u.view AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass AND r.ev_class <> u.view
+)
+SELECT u.base, v.relname::text FROM uses u JOIN pg_class v ON v.oid = u.view AND v.relkind = 'm' ORDER BY 1, 2
 """
 
 _ACTIONS = {
@@ -232,6 +258,9 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
     for row in session.fetch(_KEYS.format(where=_IN_LIST), oids):
         keys[row[0], row[1]].append(row)
     indexes, checks, unique_parts = defaultdict(list), defaultdict(list), defaultdict(list)
+    copies: dict[int, list[str]] = defaultdict(list)
+    for oid, name in session.fetch(_COPIES, oids):
+        copies[oid].append(name)
     for oid, parts, names in session.fetch(_INDEXES, oids):
         indexes[oid].append(tuple(name or part for part, name in zip(parts, names, strict=True)))
     for oid, definition in session.fetch(_CHECKS, oids):
@@ -244,6 +273,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
             indexes=tuple(indexes[row[0]]),
             checks=tuple(checks[row[0]]),
             unique_parts=tuple(unique_parts[row[0]]),
+            copies=tuple(copies[row[0]]),
             seed_indexes=SEED_INDEXES,
         )
         for row in relations
@@ -252,7 +282,7 @@ def read_schema(session: Session, schema: str | None) -> StoreSchema:
 
 
 def _table(relation: Row, called: Mapping[str, str | None], columns: Sequence[Row], keys: Sequence[Row]) -> TableSchema:
-    _, own_schema, name, kind, rows, writable, deletable, triggers, on_delete = relation
+    _, own_schema, name, kind, rows, writable, deletable, triggers, on_delete, on_update, secured, inherited = relation
     facts = TableFacts()
     facts.columns = [ColumnFact(row[1], row[2], row[3]) for row in columns]
     for row in keys:
@@ -261,11 +291,14 @@ def _table(relation: Row, called: Mapping[str, str | None], columns: Sequence[Ro
     return TableSchema(
         table=TableName(name, called.get(own_schema, own_schema)),
         columns=tuple(_column(row) for row in columns),
-        primary_key=facts.primary,
-        uniques=facts.uniques,
+        primary_key=() if inherited else facts.primary,
+        uniques=() if inherited else facts.uniques,
         foreign_keys=tuple(sorted((_foreign_key(row, called) for row in foreign), key=str)),
         triggers=triggers,
         delete_triggers=on_delete,
+        update_triggers=on_update,
+        row_security=secured,
+        inherited=inherited,
         is_view=kind in "vm",
         estimated_rows=rows,
         writable=writable and kind in "rp",

@@ -46,6 +46,8 @@ SELECT m.name, l.name, l."unique", l.partial, l.origin, i.name, i.cid, s.sql
 """
 _DEFINITIONS = "SELECT type, tbl_name, sql FROM main.sqlite_master WHERE type IN ('table', 'trigger')"
 _ON_DELETE = re.compile(r"\bDELETE\s+ON\b", re.IGNORECASE)
+_ON_UPDATE = re.compile(r"\bUPDATE\s+(OF\b.*?\s)?ON\b", re.IGNORECASE | re.DOTALL)
+_CONTENT = re.compile(r"""\bUSING\s+fts\d.*\bcontent\s*=\s*["'\[`]?(\w+)""", re.IGNORECASE | re.DOTALL)
 
 _FAMILIES: tuple[tuple[str, TypeFamily], ...] = (
     ("BOOL", TypeFamily.BOOLEAN),
@@ -85,9 +87,13 @@ class _Gathered:
             self.foreign[row[0]][row[1]].append(row)
         self.checks: dict[str, tuple[str, ...]] = {}
         self._triggers: dict[str, list[str]] = defaultdict(list)
+        self._copies: dict[str, list[str]] = defaultdict(list)
         for kind, table, text in session.fetch(_DEFINITIONS):
             if kind == "table":
                 self.checks[table] = checks_in(text or "")
+                indexed = _CONTENT.search(text or "")
+                if indexed is not None:
+                    self._copies[indexed[1].lower()].append(table)
             else:
                 self._triggers[table.lower()].append(text)
         self._incoming: dict[str, list[tuple[str, ForeignKey]]] = defaultdict(list)
@@ -98,6 +104,10 @@ class _Gathered:
     def triggers(self, table: str) -> Sequence[str]:
         """The triggers' texts."""
         return self._triggers[table.lower()]
+
+    def copies(self, table: str) -> tuple[str, ...]:
+        """Full-text indexes over the table, which only triggers keep up to date."""
+        return tuple(self._copies[table.lower()])
 
     def primary(self, table: str) -> tuple[str, ...]:
         """The primary key's columns, in key order."""
@@ -194,6 +204,8 @@ def _table(session: Session, dialect: Dialect, gathered: _Gathered, row: Row, *,
         checks=gathered.checks.get(name, ()),
         triggers=bool(triggers),
         delete_triggers=any(_ON_DELETE.search(text) for text in triggers),
+        update_triggers=any(_ON_UPDATE.search(text) for text in triggers),
+        copies=gathered.copies(name),
         is_view=is_view,
         estimated_rows=0 if is_view else _estimate(session, dialect, table, definition or ""),
         writable=writable and not is_view,

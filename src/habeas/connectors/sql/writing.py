@@ -112,7 +112,7 @@ class StepWrites:
 
     def untie(self) -> str:
         """One UPDATE from the work table that sets foreign keys to NULL."""
-        assignments = [f"{self.dialect.quote(name)} = NULL" for name in self.step.untie]
+        assignments = [f"{self.dialect.quote(name)} = NULL" for name in self.step.untie] + self._unchanged()
         return self.dialect.update_from(self.table, assignments, self.work, f"{self._joined()} AND {self._range()}")
 
     def empty(self) -> str:
@@ -267,7 +267,12 @@ class StepWrites:
 
     def _assignments(self) -> tuple[list[str], Compiler]:
         compiler = self._compiler()
-        return [self._assignment(position, mask, compiler) for position, mask in enumerate(self.step.masks)], compiler
+        written = [self._assignment(position, mask, compiler) for position, mask in enumerate(self.step.masks)]
+        return [*written, *self._unchanged()], compiler
+
+    def _unchanged(self) -> list[str]:
+        """Assignments that keep the store from changing columns that nobody asked for."""
+        return [f"{name} = t.{name}" for name in map(self.dialect.quote, self.step.steady)]
 
     def _assignment(self, position: int, mask: Mask, compiler: Compiler) -> str:
         column = self.dialect.quote(mask.field)
