@@ -23,8 +23,10 @@ def test_an_example_loads_without_a_problem(example: str) -> None:
 
 @pytest.mark.parametrize(
     "cause",
-    ["unmaskable", "generated_column", "foreign_key_cycle", "natural_key", "no_key", "referenced", "shared_row"]
-    + ["row_security", "versioned", "copies", "update_trigger"],
+    [
+        *("unmaskable", "generated_column", "foreign_key_cycle", "natural_key", "no_key", "referenced", "shared_row"),
+        *("row_security", "versioned", "copies", "update_trigger"),
+    ],
 )
 def test_every_cause_is_on_the_page(cause: str) -> None:
     assert f"`{cause}`" in PAGE

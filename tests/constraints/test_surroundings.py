@@ -259,8 +259,8 @@ CREATE TABLE person (id integer PRIMARY KEY, email text, flags bit(8) NOT NULL, 
 def test_types_of_mariadb_take_their_substitutes(mariadb: Store) -> None:
     mariadb.run(MARIA_TYPES)
     mariadb.run(
-        "INSERT INTO person (id, email, flags, likes, size, note) VALUES (1, 'ada@example.com', b'101', 'a,b', 'm', 'x'),"
-        "(2, 'bob@example.com', b'1', 'a', 'm', 'y')"
+        "INSERT INTO person (id, email, flags, likes, size, note) "
+        "VALUES (1, 'ada@example.com', b'101', 'a,b', 'm', 'x'), (2, 'bob@example.com', b'1', 'a', 'm', 'y')"
     )
     fields = "".join(
         f"  - {{name: {name}, data_categories: [user.content]}}\n" for name in ("flags", "likes", "size", "note")

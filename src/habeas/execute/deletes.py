@@ -12,6 +12,7 @@ import msgspec
 
 from habeas.connectors.base import FrozenChunk, Reader
 from habeas.core.errors import MembersRefused, Refused
+from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
 from habeas.execute.far import far_held
 from habeas.execute.freeze import Freezer, Tally, count_owners, read_chunk, take_rows
@@ -96,6 +97,7 @@ def untie_rows(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) 
         with context.writer(step.connection) as writer:
             for chunk in freezer.going(step.index):
                 writer.untie(step, chunk)
+                reach("untie.chunk")
 
 
 def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]) -> None:
@@ -107,6 +109,7 @@ def delete_group(context: CohortContext, freezer: Freezer, steps: Sequence[Step]
 
     with context.writer(steps[0].connection) as writer:
         writer.delete_together(parts(), context.digest_key)
+    reach("delete.together")
 
 
 def delete_segments(plan: Plan) -> Iterator[Segment]:
