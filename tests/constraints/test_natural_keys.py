@@ -75,11 +75,65 @@ def test_a_place_that_would_be_left_behind_is_refused(store: Store, action: str)
     assert "orders (customer_email)" in detail["problem"]
 
 
-def test_a_reference_without_a_foreign_key_is_refused(store: Store) -> None:
-    store.run(PEOPLE)
-    store.run("CREATE TABLE orders (id integer PRIMARY KEY, customer_email varchar(80), note text)")
+LOOSE = """
+CREATE TABLE orders (id integer PRIMARY KEY, customer_email varchar(80), note text);
+INSERT INTO orders VALUES (1, 'ada@example.com', 'for Ada'), (2, 'bob@example.com', 'for Bob'), (3, NULL, 'nobody'),
+  (4, 'ada@example.com', 'for Ada');
+"""
+
+
+def test_a_reference_without_a_foreign_key_follows(store: Store) -> None:
+    store.run(PEOPLE + LOOSE)
     store.describe(CUSTOMER + ORDERS)
-    assert store.refused(mask=MASK)["code"] == "natural_key"
+    said = store.erased(mask=MASK)
+    assert (said["db:customer"]["masked"], said["db:orders"]["masked"], said["db:orders"]["vanished"]) == (2, 2, 0)
+    joined = "SELECT o.id, c.name, o.note FROM orders o JOIN customer c ON c.email = o.customer_email ORDER BY o.id"
+    assert store.rows(joined) == [(1, "gone", "gone"), (2, "Bob", "for Bob"), (4, "gone", "gone")]
+    assert store.one("SELECT count(*) FROM orders WHERE customer_email = 'ada@example.com'") == 0
+
+
+def test_a_table_that_is_not_targeted_follows_too(store: Store) -> None:
+    store.run(PEOPLE + LOOSE)
+    store.describe(
+        CUSTOMER + ORDERS.replace("    data_categories: [user.contact.email]\n", "").replace("user.content", "system")
+    )
+    store.erased(mask=MASK)
+    assert store.one("SELECT count(*) FROM orders o JOIN customer c ON c.email = o.customer_email") == 3
+    assert store.one("SELECT count(*) FROM orders WHERE customer_email = 'ada@example.com'") == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ("varchar(20)", "doesn't hold"),
+        ("varchar(80) NOT NULL UNIQUE", "is a key itself"),
+        ("varchar(80) GENERATED ALWAYS AS (concat('ada@', 'example.com')) STORED", "isn't a column"),
+    ],
+)
+def test_a_column_that_cannot_follow_is_refused(store: Store, column: str, why: str) -> None:
+    column = (
+        column
+        if store.kind == "mariadb"
+        else column.replace("concat('ada@', 'example.com')", "'ada@' || 'example.com'")
+    )
+    store.run(PEOPLE)
+    store.run(f"CREATE TABLE orders (id integer PRIMARY KEY, customer_email {column}, note text)")
+    store.describe(CUSTOMER + ORDERS)
+    detail = store.refused(mask=MASK)
+    assert (detail["code"], detail["address"]) == ("natural_key", "db:customer:email")
+    assert "db:orders:customer_email" in detail["problem"]
+    assert why in detail["problem"]
+
+
+def test_a_reference_from_another_store_is_refused(store: Store, other: Store) -> None:
+    store.run(PEOPLE)
+    other.run(LOOSE)
+    store.describe(CUSTOMER)
+    other.describe(ORDERS)
+    detail = store.refused(mask=MASK)
+    assert detail["code"] == "natural_key"
+    assert "far:orders:customer_email" in detail["problem"]
+    assert "another store" in detail["problem"]
 
 
 def test_a_key_that_was_given_to_somebody_else_is_left_alone(store: Store) -> None:

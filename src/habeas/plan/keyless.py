@@ -54,6 +54,8 @@ def _reasons(step: Step, node: Node) -> Iterator[str]:
         yield "the store shows no schema that tells its rows apart"
     if any(column.inside is not None for column in step.columns):
         yield "values inside a column tell which rows are found"
+    if step.own_of is not None or not found_by(step):
+        yield "only a part of its rows is written"
     for mask in step.field_masks:
         if mask.parts or _depends_on_the_row(mask):
             yield f"the mask {mask.strategy} of {mask.field} gives each row a value of its own"

@@ -25,7 +25,7 @@ from habeas.plan.graph import Node
 from habeas.plan.model import Caution, Kept, Mask, Standing, Step, base_of
 from habeas.plan.own import can_be_shared, own_steps
 from habeas.plan.parts import is_part, keep_part, part_mask, refuse_delete, refuse_part, unite_parts
-from habeas.plan.rekey import carriers, why_not_rekeyed
+from habeas.plan.rekey import carriers, carries_of, leaders, why_not_rekeyed
 from habeas.plan.substitutes import CONSTANT, NULL, RANDOM, RANDOM_VALUE, constant_of, random_of
 from habeas.policy.model import Rule
 from habeas.policy.select import Selected
@@ -158,7 +158,11 @@ class _Chooser:
         if self._delete:  # masks are what happens to a row that can't be deleted
             return self._deleting(masks, problems)
         kept = tuple(each for each in decided if isinstance(each, Kept))
-        return msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks)), problems
+        step = msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks))
+        if step.rekeys:
+            fields = [mask.field for mask in masks if mask.field in step.key]
+            step = msgspec.structs.replace(step, carries=carries_of(self._graph, self._node, fields))
+        return step, problems
 
     def own(self, erasures: tuple[Selected, ...]) -> Iterator[Step]:
         """The steps that mask the subject's own fields in shared rows. A field that can't be masked is a problem where
@@ -228,6 +232,9 @@ class _Chooser:
         nulled = choice.strategy == NULL and target.nullable
         if path in self._foreign and not nulled:
             return self._follow(target)
+        if path in self._references - self._keys and not nulled and (led := leaders(self._draft, self._node, path)):
+            self.warnings.append(Caution(target.where, "follows", f"gets the new key of {', '.join(led)}"))
+            return _Follows(path)
         if path in self._keys | self._pointed:
             why = why_not_rekeyed(self._graph, self._node, path)
             return self._rekey(target) if why is None else _natural_key(target, why)

@@ -182,6 +182,16 @@ class Hold(msgspec.Struct, frozen=True):
         return self.on_delete in ("NO ACTION", "RESTRICT", "SET DEFAULT")
 
 
+class Carry(msgspec.Struct, frozen=True):
+    """Rows of a table of the same store that refer to the step's by its key, without a foreign key that carries a new
+    one on: their `columns` get it together with the rows whose `target_columns` they refer to.
+    """
+
+    table: TableName
+    columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+
+
 class FarHold(msgspec.Struct, frozen=True):
     """Rows of another store, or values inside a column, that may refer to rows which are to be deleted. Whether they do
     is asked of `holder`, a step of no plan, by whose `columns` rows refer to the `target_columns` of the step.
@@ -232,6 +242,7 @@ class Step(msgspec.Struct, frozen=True):
     unmaskable: tuple[str, ...] = ()  # of a step that deletes: targeted fields that a held row couldn't be masked in
     untie: tuple[str, ...] = ()  # foreign key columns set to NULL before rows are deleted, where keys form a cycle
     together: int | None = None  # steps of one number are deleted in one transaction with constraints deferred
+    carries: tuple[Carry, ...] = ()  # of a step that rekeys: who follows its keys
     steady: tuple[str, ...] = ()  # columns that the store would change with every update: written as they are
     guards: tuple[Guard, ...] = ()  # what a write asks again of each row
     # Of a table without a key that is written: the columns by which its rows are found. Rows alike in these are one.

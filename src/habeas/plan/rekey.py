@@ -1,18 +1,21 @@
 """Re-keying: natural keys that hold personal data get another value, where every place that holds them follows.
 
-That is so where nothing points to them, or only foreign keys whose ON UPDATE CASCADE carries the new value on. Where
-a place would be left behind, or rows could no longer be found by the keys that were frozen, it is refused. Pure.
+That is so where nothing points to them, or only foreign keys whose ON UPDATE CASCADE carries the new value on, or
+columns of the same store that declared references put there, which habeas writes together with the key. Where a place
+would be left behind, or rows could no longer be found by the keys that were frozen, it is refused. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from habeas.core.address import CollectionAddress
-from habeas.core.schema import TypeFamily
+from habeas.core.schema import TableName, TypeFamily
+from habeas.plan.assemble import key_of
 from habeas.plan.draft import Draft
-from habeas.plan.graph import Graph, Node
-from habeas.plan.model import Standing, Step
+from habeas.plan.graph import Graph, Node, Paths
+from habeas.plan.model import Carry, Standing, Step
 
 MIN_LENGTH = 12  # characters of a random key that meets no other
 
@@ -43,35 +46,106 @@ def _left_behind(graph: Graph, node: Node, path: str) -> Iterator[str]:
             yield f"{by} points to it by its own key"
         pairs = zip(incoming.key.columns, incoming.key.target_columns, strict=True)
         carried |= {(incoming.holder.table, here) for here, there in pairs if there == path}
-    for there, name in _referred(graph, node, path):
-        other = graph.nodes[there]
-        near = other.bound.connection == node.bound.connection
-        if not near or (other.table_name, name) not in carried:
-            yield f"{there}:{name} refers to it without a foreign key that carries the new value on"
+    for end in _ends(graph, node, path):
+        if not _is_carried(graph, carried, end, path):
+            why = _why_not_followed(graph, node, end)
+            if why is not None:
+                yield f"{end.other}:{','.join(end.theirs)} refers to it without a foreign key, and {why}"
 
 
-def _referred(graph: Graph, node: Node, path: str) -> Iterator[tuple[CollectionAddress, str]]:
-    """Fields that declared references put at the other end of the column."""
+class _End(NamedTuple):
+    """A declared reference that has a column at one end, seen from there."""
+
+    other: CollectionAddress
+    ours: Paths
+    theirs: Paths
+
+
+def _ends(graph: Graph, node: Node, path: str) -> Iterator[_End]:
     for edge in graph.edges:
         if edge.left == node.address and path in edge.left_paths:
-            yield edge.right, edge.right_paths[edge.left_paths.index(path)]
+            yield _End(edge.right, edge.left_paths, edge.right_paths)
         if edge.right == node.address and path in edge.right_paths:
-            yield edge.left, edge.left_paths[edge.right_paths.index(path)]
+            yield _End(edge.left, edge.right_paths, edge.left_paths)
+
+
+def _is_carried(graph: Graph, carried: set[tuple[TableName, str]], end: _End, path: str) -> bool:
+    """Whether a foreign key of the same store carries the new value on."""
+    return (graph.nodes[end.other].table_name, end.theirs[end.ours.index(path)]) in carried
+
+
+def _why_not_followed(graph: Graph, node: Node, end: _End) -> str | None:
+    """Why habeas itself can't give the other end the new key; None if it can."""
+    other = graph.nodes[end.other]
+    if other.bound.connection != node.bound.connection:
+        return "lies in another store"
+    if other.table is None or not other.table.writable or other.table.is_view:
+        return "can't be written"
+    if other.table_name == node.table_name:
+        return "lies in the same table"
+    if other.table.versioned or other.table.row_security:
+        return "its store would keep or hide old values"
+    if not set(end.ours) <= set(key_of(node)):
+        return "refers to more than the key"
+    return next(_misfits(node, other, end), None)
+
+
+def _misfits(node: Node, other: Node, end: _End) -> Iterator[str]:
+    table = other.table
+    taken = {*other.declared_key, *(table.primary_key if table else ())}
+    taken.update(*(table.uniques if table else ()), *(key.columns for key in (table.foreign_keys if table else ())))
+    for ours, theirs in zip(end.ours, end.theirs, strict=True):
+        here, there = node.live[ours], other.live.get(theirs)
+        if there is None or there.generated or other.inside(theirs) is not None:
+            yield "isn't a column that can be written"
+        elif theirs in taken:
+            yield "is a key itself"
+        elif there.type.family is not here.type.family or (there.type.length or 1 << 31) < (here.type.length or 0):
+            yield "its column doesn't hold what the key can hold"
+
+
+def carries_of(graph: Graph, node: Node, fields: Collection[str]) -> tuple[Carry, ...]:
+    """Who follows these re-keyed columns without a foreign key that carries them on."""
+    found: dict[tuple[TableName, Paths], Carry] = {}
+    for path in fields:
+        carried = {
+            (incoming.holder.table, here)
+            for incoming in graph.pointing_at(node)
+            for here, there in zip(incoming.key.columns, incoming.key.target_columns, strict=True)
+            if there == path
+        }
+        for end in _ends(graph, node, path):
+            if not _is_carried(graph, carried, end, path):
+                table = graph.nodes[end.other].table_name
+                found[table, end.theirs] = Carry(table, end.theirs, end.ours)
+    return tuple(found[key] for key in sorted(found))
 
 
 def carriers(draft: Draft, node: Node, path: str) -> list[str]:
-    """Addresses of the collections whose re-keyed column a targeted foreign key column follows; [] if it doesn't."""
+    """Addresses of the collections whose re-keyed column a targeted column follows; [] if it doesn't."""
     found = []
     for key in node.table.foreign_keys if node.table else ():
-        if path not in key.columns or key.on_update != "CASCADE":
-            continue
-        target = key.target_columns[key.columns.index(path)]
-        for address in draft.graph.step_of(node.bound.connection, key.table):
-            targeted = any(each.path == target for each in draft.selection(address).erasures)
-            own = draft.standings.get(address) is Standing.OWN
-            if targeted and own and why_not_rekeyed(draft.graph, draft.graph.nodes[address], target) is None:
-                found.append(str(address))
+        if path in key.columns and key.on_update == "CASCADE":
+            target = key.target_columns[key.columns.index(path)]
+            addresses = draft.graph.step_of(node.bound.connection, key.table)
+            found += [str(address) for address in addresses if _is_rekeyed(draft, address, target)]
     return found
+
+
+def leaders(draft: Draft, node: Node, path: str) -> list[str]:
+    """The same for a column that refers to a key without a foreign key."""
+    ends = ((end.other, end.theirs[end.ours.index(path)]) for end in _ends(draft.graph, node, path))
+    return [
+        str(other)
+        for other, target in ends
+        if target in key_of(draft.graph.nodes[other]) and _is_rekeyed(draft, other, target)
+    ]
+
+
+def _is_rekeyed(draft: Draft, address: CollectionAddress, column: str) -> bool:
+    targeted = any(each.path == column for each in draft.selection(address).erasures)
+    own = draft.standings.get(address) is Standing.OWN
+    return targeted and own and why_not_rekeyed(draft.graph, draft.graph.nodes[address], column) is None
 
 
 def later_writes(draft: Draft) -> Iterator[tuple[int, int]]:

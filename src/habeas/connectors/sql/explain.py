@@ -53,4 +53,6 @@ def _using(statements: SegmentStatements, step: Step) -> Iterator[Statement]:
         yield Statement(
             place, "mask", (writes.mask_by_keys() or writes.mask_from_work(guarded=writes.guarded)).statement
         )
+    for carry in step.carries:
+        yield Statement(place, "mask", writes.carry(carry))
     yield Statement(place, "verify", (writes.count_alike() if step.alike else writes.verify()).statement)

@@ -47,6 +47,8 @@ class SqlWriter(Writer):
             parameters = {**masked.constants, **_bounds(chunk)}
             if guard is not None:
                 parameters.update(self._dialect.digest_parameters(guard))
+                for carry in step.carries:  # while the old keys still tell whose the rows are
+                    self._session.change(writes.carry(carry), self._dialect.digest_parameters(guard))
             return self._session.change(masked.statement, parameters)
 
     def delete(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> int:
@@ -104,6 +106,7 @@ class SqlWriter(Writer):
             if len(chunk) and not self._is_all_masked(step, chunk):
                 for position, state in self._states(step, chunk, digest_key):
                     found[state].append(position)
+                found[CHANGED] += self._left_behind(step, chunk, digest_key, found)
         return Verified(found[VANISHED], found[UNTOUCHED], found[CHANGED])
 
     def _verify_alike(self, step: Step, chunk: FrozenChunk) -> Verified:
@@ -159,6 +162,19 @@ class SqlWriter(Writer):
             verify = writes.verify()
             parameters = {**verify.constants, **self._dialect.digest_parameters(digest_key)}
             return self._session.fetch(verify.statement, parameters)
+
+    def _left_behind(
+        self, step: Step, chunk: FrozenChunk, digest_key: bytes, found: dict[int, list[int]]
+    ) -> Sequence[int]:
+        """Positions of rows in none of the states to which others still refer by their old keys."""
+        if not step.carries:
+            return ()
+        writes, parameters = self._of(step), self._dialect.digest_parameters(digest_key)
+        known = {position for positions in found.values() for position in positions}
+        with self._transaction(writes=False):
+            self._fill(writes, chunk, digests=True)
+            rows = [row for carry in step.carries for row in self._session.fetch(writes.left_behind(carry), parameters)]
+        return sorted({position for (position,) in rows} - known)
 
     def _is_all_masked(self, step: Step, chunk: FrozenChunk) -> bool:
         counting = self._of(step).count_masked()

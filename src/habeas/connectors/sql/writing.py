@@ -20,7 +20,7 @@ from habeas.connectors.sql.statements import column_of, row_keys_of, row_parts
 from habeas.core.errors import Refused
 from habeas.core.expression import Constant, Null
 from habeas.core.schema import TypeFamily
-from habeas.plan.model import Column, Guard, Mask, Step
+from habeas.plan.model import Carry, Column, Guard, Mask, Step
 
 VANISHED, UNTOUCHED, CHANGED, KEPT = 1, 2, 3, 4
 
@@ -109,6 +109,28 @@ class StepWrites:
         if guarded:
             on += f" AND {self._digest()} = w.d"
         return Compiled(self.dialect.update_from(self.table, assignments, self.work, on), compiler.constants)
+
+    def carry(self, carry: Carry) -> str:
+        """One UPDATE of rows that refer to the chunk's by their old keys."""
+        new = {self.step.masks[position].field: f"w.v{number}" for number, position in enumerate(self.valued)}
+        pairs = zip(carry.columns, carry.target_columns, strict=True)
+        assignments = [f"{self.dialect.quote(here)} = {new[there]}" for here, there in pairs if there in new]
+        return self.dialect.update_from(self.dialect.table(carry.table), assignments, self.work, self._behind(carry))
+
+    def left_behind(self, carry: Carry) -> str:
+        """Positions of rows to which others still refer by their old keys."""
+        table = self.dialect.table(carry.table)
+        return f"SELECT DISTINCT w.p FROM {self.work} AS w JOIN {table} AS t ON {self._behind(carry)}"
+
+    def _behind(self, carry: Carry) -> str:
+        """That a row `t` refers to a row of the chunk by its old key, which no other row has been given."""
+        quote = self.dialect.quote
+        old = {name: f"w.k{index}" for index, name in enumerate(self.step.key)}
+        pairs = zip(carry.columns, carry.target_columns, strict=True)
+        refers = " AND ".join(f"t.{quote(here)} = {old[there]}" for here, there in pairs)
+        digest = self.dialect.row_digest(digest_texts(self.dialect, self.step, "o"))
+        other = f"SELECT 1 FROM {self.table} AS o WHERE {self._joined('o')} AND {digest} <> w.d"
+        return f"{refers} AND NOT EXISTS ({other})"
 
     def untie(self) -> str:
         """One UPDATE from the work table that sets foreign keys to NULL."""
