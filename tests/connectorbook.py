@@ -112,6 +112,7 @@ class SqliteHarness(Harness):
                 "test_rows_are_found_and_read",
                 "test_rows_are_masked_and_verified",
                 "test_rows_are_deleted_as_they_were_frozen",
+                "test_rows_without_a_key_are_masked_together",
                 "test_too_many_rows_are_refused_with_what_to_grant",
             ),
             "n/a: whoever opens a file of SQLite may make temp tables",

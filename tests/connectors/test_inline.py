@@ -26,6 +26,8 @@ def limited(harness: Harness) -> Iterator[Connector]:
         "CREATE TABLE purchase (day VARCHAR(10), no INTEGER, buyer INTEGER, note VARCHAR(90), PRIMARY KEY (day, no))",
         "CREATE TABLE paid (id INTEGER PRIMARY KEY, day VARCHAR(10), no INTEGER)",
     )
+    harness.run("CREATE TABLE visit (email VARCHAR(90), note VARCHAR(90))")
+    harness.put("visit", [("ada@example.com", "x"), ("ada@example.com", "x"), (None, "y"), ("bob@example.com", "z")])
     harness.put("people", [(1, "ada@example.com"), (2, "bob@example.com"), (3, "Ada@Example.com ")])
     harness.put("purchase", [("a'%s\\", 1, 1, "x%"), ("b", 1, 2, "y"), ("b", 2, 3, "it's"), ("\u2603", 1, 1, None)])
     harness.put("paid", [(7, "a'%s\\", 1), (8, "b", 1), (9, "\u2603", 1)])
@@ -93,3 +95,20 @@ def test_too_many_rows_are_refused_with_what_to_grant(limited: Connector, monkey
         pass
     assert refused.value.cause == "temp_tables"
     assert "CREATE TEMPORARY TABLES" in (refused.value.fix or "")
+
+
+def test_rows_without_a_key_are_masked_together(limited: Connector, harness: Harness) -> None:
+    book = PlanBook(limited, erases=True)
+    book.step("visit", people=True, seeds=by_email(), masks=(CONSTANT,), key=(), alike=("email",))
+    step = book.steps[0]
+    with book.found(seed("ada@example.com")) as reader:
+        (chunk,) = chunks(reader, step)
+    assert (len(chunk), chunk.copies) == (1, [2])
+    with limited.writer("habeas/test/1", no_fence) as writer:
+        assert writer.verify(step, chunk, KEY).changed == [0]
+        for _ in range(2):
+            writer.mask(step, chunk)
+            assert writer.verify(step, chunk, KEY) == ([], [], [])
+        harness.run("DELETE FROM visit WHERE email = 'ada@example.com'")
+        assert writer.verify(step, chunk, KEY).vanished == [0, 0]
+    assert sorted(harness.rows("SELECT note FROM visit")) == [("y",), ("z",)]

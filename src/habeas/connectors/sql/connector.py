@@ -52,9 +52,9 @@ class SqlConnector(Connector):
         """Present fingerprints, in few statements; a table that is gone is absent."""
 
     def fingerprints(self, tables: Sequence[TableName]) -> Mapping[TableName, str]:
-        """In a session of its own."""
+        """In a session of its own; a table that is named twice is asked for once."""
         with self._session("read", "habeas") as session:
-            return self._fingerprints(session, tables)
+            return self._fingerprints(session, list(dict.fromkeys(tables)))
 
     @contextmanager
     def reader(self, plan: Plan, segment: Segment, label: str) -> Iterator[Reader]:
