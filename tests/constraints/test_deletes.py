@@ -230,7 +230,7 @@ def test_rows_with_a_delete_trigger_are_masked_instead(store: Store) -> None:
 
 def test_a_held_row_that_cannot_be_masked_is_refused(store: Store) -> None:
     store.run(
-        "CREATE TABLE customer (email text PRIMARY KEY); CREATE TABLE orders (id integer PRIMARY KEY, email text)"
+        "CREATE TABLE customer (email text PRIMARY KEY);CREATE TABLE orders (id integer PRIMARY KEY, email text UNIQUE)"
     )
     store.run("INSERT INTO customer VALUES ('ada@example.com'), ('bob@example.com')")
     store.run("INSERT INTO orders VALUES (1, 'ada@example.com')")

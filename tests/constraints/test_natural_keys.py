@@ -151,3 +151,17 @@ def test_one_column_of_a_key_is_replaced(store: Store) -> None:
     store.describe(CUSTOMER + "  - {name: n, fides_meta: {primary_key: true}}\n")
     assert store.erased(mask=MASK)["db:customer"]["masked"] == 1
     assert store.rows("SELECT n, name FROM customer ORDER BY name") == [(1, "Bob"), (1, "gone")]
+
+
+def test_what_refers_to_a_held_row_follows_its_new_key(store: Store) -> None:
+    store.run(PEOPLE + LOOSE)
+    deleted = CUSTOMER.replace(
+        "customer\n", "customer\n  fides_meta: {masking_strategy_override: {strategy: delete}}\n", 1
+    )
+    store.describe(deleted + ORDERS)
+    ended = store.erase(mask=MASK)
+    assert (ended["outcome"], ended["kept"]) == ("erased_with_kept", {"referenced": 1}), ended["reason_detail"]
+    joined = "SELECT o.id, c.name FROM orders o JOIN customer c ON c.email = o.customer_email ORDER BY o.id"
+    assert store.rows(joined) == [(1, "gone"), (2, "Bob"), (4, "gone")]
+    assert store.one("SELECT count(*) FROM orders WHERE customer_email = 'ada@example.com'") == 0
+    assert store.one("SELECT count(*) FROM customer") == 2

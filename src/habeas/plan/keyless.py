@@ -15,7 +15,7 @@ from habeas.core.address import CollectionAddress
 from habeas.core.expression import secret_names
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Node
-from habeas.plan.model import Caution, Mask, Step
+from habeas.plan.model import Caution, Link, Mask, Step
 
 
 def find_alike(draft: Draft) -> Draft:
@@ -56,13 +56,15 @@ def _reasons(step: Step, node: Node) -> Iterator[str]:
         yield "values inside a column tell which rows are found"
     if step.own_of is not None or not found_by(step):
         yield "only a part of its rows is written"
-    for mask in step.field_masks:
-        if mask.parts or _depends_on_the_row(mask):
-            yield f"the mask {mask.strategy} of {mask.field} gives each row a value of its own"
-    for link in step.links:
-        if link.ownership == "auto" and not step.people and (link.rivals or link.points == "to_target"):
-            yield "whose a row is must be asked of each row (its reference could be declared owned, shared or context)"
+    for mask in filter(_depends_on_the_row, step.field_masks):
+        yield f"the mask {mask.strategy} of {mask.field} gives each row a value of its own"
+    if not step.people and any(map(_is_asked_of_rows, step.links)):
+        yield "whose a row is must be asked of each row (its reference could be declared owned, shared or context)"
+
+
+def _is_asked_of_rows(link: Link) -> bool:
+    return link.ownership == "auto" and (bool(link.rivals) or link.points == "to_target")
 
 
 def _depends_on_the_row(mask: Mask) -> bool:
-    return mask.form != "constant" or mask.expression is None or bool(secret_names(mask.expression))
+    return bool(mask.parts) or mask.form != "constant" or mask.expression is None or bool(secret_names(mask.expression))

@@ -159,10 +159,12 @@ class _Chooser:
             return self._deleting(masks, problems)
         kept = tuple(each for each in decided if isinstance(each, Kept))
         step = msgspec.structs.replace(self._step, masks=masks, kept=kept, checks=self._named(masks))
-        if step.rekeys:
-            fields = [mask.field for mask in masks if mask.field in step.key]
-            step = msgspec.structs.replace(step, carries=carries_of(self._graph, self._node, fields))
-        return step, problems
+        return self._carrying(step), problems
+
+    def _carrying(self, step: Step) -> Step:
+        """The step with who follows its new keys; of one that deletes, those of rows that are masked instead."""
+        fields = [mask.field for mask in step.masks if mask.field in step.key]
+        return msgspec.structs.replace(step, carries=carries_of(self._graph, self._node, fields)) if fields else step
 
     def own(self, erasures: tuple[Selected, ...]) -> Iterator[Step]:
         """The steps that mask the subject's own fields in shared rows. A field that can't be masked is a problem where
@@ -184,7 +186,7 @@ class _Chooser:
         step = msgspec.structs.replace(
             self._step, masks=masks, delete=True, checks=self._named(masks), unmaskable=barred
         )
-        return step, [refused] if refused else []
+        return self._carrying(step), [refused] if refused else []
 
     def _named(self, masks: tuple[Mask, ...]) -> tuple[str, ...]:
         """CHECKs that name a masked column."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from habeas.core.address import CollectionAddress
-from habeas.core.schema import TableName, TypeFamily
+from habeas.core.schema import ColumnType, TableName, TypeFamily
 from habeas.plan.assemble import key_of
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node, Paths
@@ -91,17 +91,28 @@ def _why_not_followed(graph: Graph, node: Node, end: _End) -> str | None:
 
 
 def _misfits(node: Node, other: Node, end: _End) -> Iterator[str]:
-    table = other.table
-    taken = {*other.declared_key, *(table.primary_key if table else ())}
-    taken.update(*(table.uniques if table else ()), *(key.columns for key in (table.foreign_keys if table else ())))
+    taken = _key_columns(other)
     for ours, theirs in zip(end.ours, end.theirs, strict=True):
         here, there = node.live[ours], other.live.get(theirs)
         if there is None or there.generated or other.inside(theirs) is not None:
             yield "isn't a column that can be written"
         elif theirs in taken:
             yield "is a key itself"
-        elif there.type.family is not here.type.family or (there.type.length or 1 << 31) < (here.type.length or 0):
+        elif not _holds(there.type, here.type):
             yield "its column doesn't hold what the key can hold"
+
+
+def _key_columns(node: Node) -> set[str]:
+    table = node.table
+    if table is None:
+        return set(node.declared_key)
+    foreign = (key.columns for key in table.foreign_keys)
+    return {*node.declared_key, *table.primary_key}.union(*table.uniques, *foreign)
+
+
+def _holds(kind: ColumnType, other: ColumnType) -> bool:
+    """Whether a column of the one type holds each value of the other."""
+    return kind.family is other.family and (kind.length or 1 << 31) >= (other.length or 0)
 
 
 def carries_of(graph: Graph, node: Node, fields: Collection[str]) -> tuple[Carry, ...]:
