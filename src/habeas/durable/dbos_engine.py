@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID, _dbos, _scheduler, _workflow_commands
 from dbos import error as dbos_errors
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
@@ -40,7 +40,9 @@ VERSION = "1"
 SCHEMA = "dbos"
 RECOVERY_QUEUE = "recovery"
 
-_POLL_SECONDS = 0.2  # of the recovery queue; each poll costs three statements
+_QUICK_SECONDS, _SLOW_SECONDS = 0.2, 3.0  # between polls of the recovery queue: seven messages to PostgreSQL each
+_SETTLED_SECONDS = 10.0  # after a start, or after something was resumed, until polls are slow
+_NEVER_SECONDS = 3600.0  # between the library's own looks for what habeas never uses
 _NOTICE_SECONDS = 1.0  # between looks for notices, which nobody sends; a shutdown waits for one
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # while something of our own is out of reach; the last one repeats
 _NOT_ENDED = ["PENDING", "ENQUEUED", "DELAYED"]
@@ -71,21 +73,30 @@ class DbosEngine:
     """Implements `port.DurableEngine`. Safe to share between threads.
 
     `executor_id` is new at every boot. A step that raises `Unavailable` (something of our own is out of
-    reach) is tried again for `patience_seconds` before its error is recorded: steps repeat safely.
+    reach) is tried again for `patience_seconds` before its error is recorded: steps repeat safely. `watch` is
+    handed the engine on PostgreSQL, to see to it that no dead connection of its pool is used.
     """
 
     _only_one: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
-        self, url: str, executor_id: str, *, recovery_concurrency: int = 4, patience_seconds: float = 300.0
+        self,
+        url: str,
+        executor_id: str,
+        *,
+        recovery_concurrency: int = 4,
+        patience_seconds: float = 300.0,
+        watch: Callable[[Engine], None] = lambda _: None,
     ) -> None:
         self._url = url
+        self._watch = watch
         self.executor_id = executor_id
         self._recovery_concurrency = recovery_concurrency
         self._patience = patience_seconds
         self._workflows: dict[str, Callable[[str], None]] = {}
         self._engine: Engine | None = None
         self._stopping = threading.Event()
+        self._settling: threading.Timer | None = None
         self._changed = threading.Condition()
         self._running: Counter[str] = Counter()
         self._turns: dict[str, threading.Lock] = {}
@@ -108,16 +119,18 @@ class DbosEngine:
         Raises Unavailable where its database can't be had.
         """
         _quieten()
+        _leave_out_looks()
         try:
-            self._engine = _engine_of(self._url)
+            self._engine = _engine_of(self._url, self._watch)
             DBOS(config=self._config(self._engine))
             DBOS.launch()
             DBOS.register_queue(
                 RECOVERY_QUEUE,
                 worker_concurrency=self._recovery_concurrency,
-                polling_interval_sec=_POLL_SECONDS,
+                polling_interval_sec=_QUICK_SECONDS,
                 on_conflict="always_update",
             )
+            self._settle_later()
         except (sa.exc.SQLAlchemyError, dbos_errors.DBOSException, OSError) as error:
             self._discard()
             raise Unavailable(f"can't be started: {type(error).__name__}", where="durable engine") from None
@@ -158,6 +171,8 @@ class DbosEngine:
         fit = [each.workflow_id for each in known if each.status == "CANCELLED" or each.executor_id != self.executor_id]
         if fit:
             DBOS.resume_workflows(fit, queue_name=RECOVERY_QUEUE)
+            self._pace(_QUICK_SECONDS)
+            self._settle_later()
 
     def cancel(self, workflow_id: str) -> None:
         """Stop a workflow at its next step."""
@@ -193,7 +208,26 @@ class DbosEngine:
                 self._changed.wait(left)
         self._discard()
 
+    def _settle_later(self) -> None:
+        """Poll slowly once nothing was resumed for a while."""
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = threading.Timer(_SETTLED_SECONDS, self._pace, [_SLOW_SECONDS])
+        self._settling.daemon = True
+        self._settling.start()
+
+    def _pace(self, seconds: float) -> None:
+        """Have the recovery queue polled so often, by all that share it, from their next poll on."""
+        try:
+            queue = DBOS.retrieve_queue(RECOVERY_QUEUE)
+            if queue is not None:
+                queue.set_polling_interval_sec(seconds)
+        except (sa.exc.SQLAlchemyError, dbos_errors.DBOSException) as error:
+            _log.warning("polls keep their pace", extra={"error": type(error).__name__})  # it only costs messages
+
     def _discard(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
         DBOS.destroy(destroy_registry=True)
         if self._engine is not None:
             self._engine.dispose()
@@ -213,6 +247,7 @@ class DbosEngine:
             "serializer": _JsonSerializer(),
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": _NOTICE_SECONDS,
+            "scheduler_polling_interval_sec": _NEVER_SECONDS,
             "enable_otlp": False,
             "auto_upgrade": False,
             "sharding": False,
@@ -316,18 +351,29 @@ def _quieten() -> None:
     logger.propagate = False
 
 
-def _engine_of(url: str) -> Engine:
+def _leave_out_looks() -> None:
+    """Keep the library from looking once a second for schedules, delayed and timed out workflows, and into its internal
+    queue: habeas uses none of them. It has no setting for that; where it names them otherwise, tests/e2e/test_idle.py
+    shows what it costs, and nothing else changes.
+    """
+    vars(_scheduler)["_STARTUP_FAST_POLL_DURATION_SEC"] = 0.0
+    vars(_workflow_commands)["_BACKGROUND_JOBS_INTERVAL_SEC"] = _NEVER_SECONDS
+    _dbos._get_or_create_dbos_registry().get_internal_queue()._polling_interval_sec = _NEVER_SECONDS
+
+
+def _engine_of(url: str, watch: Callable[[Engine], None]) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(Path(parsed.database or ""))
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=5,
         max_overflow=15,
-        pool_pre_ping=True,
         hide_parameters=True,
         connect_args={"application_name": "habeas engine", "connect_timeout": 10},
     )
+    watch(engine)
+    return engine
 
 
 def _sqlite_engine(path: Path) -> Engine:

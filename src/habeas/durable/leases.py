@@ -33,7 +33,7 @@ class LeaseTimes(NamedTuple):
     beat: float = 2.0
     expiry: float = 8.0
     margin: float = 2.0
-    look: float = 0.2
+    look: float = 1.0
 
 
 class Lease:

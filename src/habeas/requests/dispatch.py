@@ -103,7 +103,7 @@ class Dispatcher:
         """Claim what waits and start it; how many requests moved. Faults of one group never stop another."""
         if not self._free():
             return 0
-        with self._installation.database.read() as connection:
+        with self._installation.database.look() as connection:
             groups = claims.waiting_groups(connection, self._ready)
         moved = 0
         for group in groups:
@@ -113,14 +113,14 @@ class Dispatcher:
         return moved
 
     def serve(self, stop: threading.Event, sweep: Callable[[], None] | None = None) -> None:
-        """Dispatch until `stop`; `sweep` is called about once a second. Our database being away is waited for."""
+        """Dispatch until `stop`; `sweep` is called every other second. Our database being away is waited for."""
         with Listener(self._installation.database, self._installation.settings.data_dir) as listener:
             self._listener = listener
             swept = time.monotonic()
             while not stop.is_set():
                 self._survive(self.run_once, stop)
                 _await(listener, stop)
-                if sweep is not None and time.monotonic() - swept >= SWEEP_SECONDS:
+                if sweep is not None and time.monotonic() - swept >= 2 * SWEEP_SECONDS:
                     swept = time.monotonic()
                     self._survive(sweep, stop)
             self._listener = None

@@ -54,7 +54,7 @@ class Recovery:
     def sweep(self) -> None:
         """Start again what is this executor's and runs nowhere; now and then, sweep out what is over."""
         with self._guard:
-            with self._installation.database.read() as connection:
+            with self._installation.database.look() as connection:
                 # Orphans: claimed by an executor that its peers had already declared dead.
                 listed = self._installation.database.dialect == "postgresql"
                 mine = cohorts.unfinished(connection, [self._executor_id], orphans=listed)

@@ -70,7 +70,7 @@ class Sender:
 
     def _claim(self) -> Outgoing | None:
         installation = self._installation
-        with installation.database.read() as connection:
+        with installation.database.look() as connection:
             if not outbox.is_due(connection, installation.clock, PREFIX, stale_after_seconds=STALE_SECONDS):
                 return None
         with installation.database.begin() as connection:

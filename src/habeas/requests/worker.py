@@ -22,6 +22,7 @@ from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
 from habeas.requests.recovery import Recovery
 from habeas.requests.sending import Sender
+from habeas.store.session import ping_when_due
 
 GRACE_SECONDS = 6.0  # a stopped worker is gone within ten
 
@@ -37,7 +38,8 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
     with open_installation(settings) as installation, ExitStack() as held:
         if installation.database.dialect == "sqlite":
             held.enter_context(DataDirLock(settings.data_dir))
-        engine = DbosEngine(engine_url(installation.database, settings.data_dir), executor_id)
+        url = engine_url(installation.database, settings.data_dir)
+        engine = DbosEngine(url, executor_id, watch=ping_when_due)
         dispatcher = Dispatcher(installation, engine, executor_id)
         recovery = Recovery(installation, engine, dispatcher, executor_id)
         try:

@@ -7,6 +7,7 @@ leaves here: it can hold values. Never knows a table; `store` modules take the c
 from __future__ import annotations
 
 import os
+import select
 import threading
 import time
 import uuid
@@ -31,6 +32,8 @@ WAIT_SECONDS = 10.0
 OLDEST_SQLITE = (3, 42)  # unixepoch('subsec'), which the durable engine's clock needs
 
 _READS = "habeas_reads"
+_BRIEFLY_IDLE = 0.02  # seconds; for longer, a connection's end may not have arrived yet
+_LONG_IDLE = 30.0  # seconds without use, after which a connection may have gone unnoticed
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)  # between attempts to connect; the last one repeats
 
 # SQLSTATE classes and codes that pass by themselves: connection, resources, operator, lock, deadlock, serialisation
@@ -97,6 +100,8 @@ class Database:
             **({} if path else {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}),
         )
 
+        self._looks = self._reads if path else engine.execution_options(isolation_level="AUTOCOMMIT")
+
     @classmethod
     def open(cls, url: str, *, wait_seconds: float = WAIT_SECONDS) -> Database:
         """Prepare `sqlite:///PATH` (the file is made, mode 0600) or `postgresql://…`; connects at first use.
@@ -153,6 +158,14 @@ class Database:
         with self._transaction(self._reads) as connection:
             yield connection
 
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """For one statement that reads: it is a transaction by itself, so that on PostgreSQL nothing is said around
+        it. Raises Unavailable as `begin` does.
+        """
+        with self._transaction(self._looks) as connection:
+            yield connection
+
     def migrate(self) -> None:
         """Bring the tables to this version; safe to call again and from several processes at once.
 
@@ -193,7 +206,10 @@ class Database:
         attempt = 0
         while True:
             try:
-                return self._checked(engine.connect())
+                connection = engine.connect()
+                if engine is not self._looks:
+                    _try_idle(connection)
+                return self._checked(connection)
             except (exc.DBAPIError, exc.TimeoutError) as error:
                 problem = _translated(error)
             except Unavailable as error:
@@ -295,7 +311,7 @@ def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
         pool_size=5,
         max_overflow=15,
         pool_timeout=wait_seconds,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # so that few are used often, and needn't be tried
         hide_parameters=True,
         connect_args={
             "connect_timeout": max(1, round(wait_seconds)),
@@ -307,6 +323,7 @@ def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
         },
     )
     milliseconds = round(wait_seconds * 1000)
+    ping_when_due(engine)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -314,6 +331,45 @@ def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
         connection.commit()
 
     return engine
+
+
+def ping_when_due(engine: Engine) -> None:
+    """Have a pool of PostgreSQL connections try one before it is used only where its socket has something to say,
+    which while it was idle can only be its end, or where nobody used it for long.
+    """
+
+    def given_back(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    def taken(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        since = record.info.get("idle_since")
+        if since is None:
+            return
+        try:
+            said = select.select([connection.fileno()], [], [], 0)[0]
+            if said or time.monotonic() - since > _LONG_IDLE:
+                engine.dialect.do_ping(connection)
+        except (engine.dialect.loaded_dbapi.Error, OSError, ValueError):
+            raise exc.DisconnectionError from None
+
+    event.listen(engine, "checkin", given_back)
+    event.listen(engine, "checkout", taken)
+
+
+def _try_idle(connection: Connection) -> None:
+    """Try a PostgreSQL connection that wasn't used just before: a look that fails is repeated soon, work is not.
+
+    Raises Unavailable, having given the connection up.
+    """
+    since, driver = connection.info.get("idle_since"), connection.connection.dbapi_connection
+    if since is None or driver is None or time.monotonic() - since < _BRIEFLY_IDLE:
+        return
+    try:
+        connection.dialect.do_ping(driver)
+    except connection.dialect.loaded_dbapi.Error:
+        connection.invalidate()
+        connection.close()
+        raise _unavailable("not to be had now (ended while idle)") from None
 
 
 def _translated(error: exc.SQLAlchemyError) -> HabeasError:
