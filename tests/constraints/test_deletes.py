@@ -158,6 +158,23 @@ def test_a_row_of_another_person_holds_the_whole_thread(store: Store) -> None:
     assert store.rows("SELECT id, email FROM customer WHERE email IS NOT NULL") == [(4, "bob@example.com")]
 
 
+def test_a_partition_holds_nothing_by_itself(postgres: Store) -> None:
+    """Its rows are the partitioned table's, which the dataset describes, and so are its foreign keys."""
+    postgres.run(
+        "CREATE TABLE customer (id integer PRIMARY KEY, email text);"
+        "CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer REFERENCES customer(id), note text)"
+        " PARTITION BY HASH (id);"
+        "CREATE TABLE orders_even PARTITION OF orders FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        "CREATE TABLE orders_odd PARTITION OF orders FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+        "INSERT INTO customer VALUES (1, 'ada@example.com'), (2, 'bob@example.com');"
+        "INSERT INTO orders VALUES (10, 1, 'for Ada'), (11, 1, 'for Ada'), (12, 2, 'for Bob')"
+    )
+    postgres.describe(CUSTOMER % "mask" + ORDERS % DELETE)
+    said = postgres.erased()
+    assert (said["db:customer"]["deleted"], said["db:orders"]["deleted"]) == (1, 2)
+    assert postgres.rows("SELECT id FROM orders") == [(12,)]
+
+
 CYCLE = """
 CREATE TABLE customer (id integer PRIMARY KEY, email text, home_id integer NOT NULL);
 CREATE TABLE home (id integer PRIMARY KEY, owner_id integer NOT NULL REFERENCES customer(id) %s, street text);

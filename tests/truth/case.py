@@ -86,6 +86,7 @@ class Case:
         found = [each for each in self.company.tables if self.company.address(each) == address]
         name = address.partition(":")[2]
         found += [each for each in self.company.tables if not each.described and each.name == name]
+        assert found, f"{address} is in no dataset and no store"
         return found[0]
 
     def place(self, told: str) -> str:

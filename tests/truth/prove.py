@@ -65,6 +65,7 @@ class Prover:
         """Run and examine one company. A fault of habeas or of this machine is a finding too."""
         try:
             outcomes = self.outcomes(company)
+            findings = examine(company, outcomes)
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
             lines = traceback.format_exception_only(error)
             return [Finding("crash", f"{type(error).__name__}: {lines[-1].strip()[:400]} at {_place(error)}")]
@@ -74,7 +75,7 @@ class Prover:
                 self.report.requests[f"{outcome.action} {item['status']} {item['outcome'] or item['reason']}"] += 1
                 if item["reason"] == "refused":
                     self.report.refusals[(item["reason_detail"] or {}).get("code", "?")] += 1
-        return examine(company, outcomes)
+        return findings
 
     def prove(
         self, companies: Iterable[Company], on_failure: Callable[[Company, list[Finding]], None] | None = None

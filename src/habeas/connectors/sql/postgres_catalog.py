@@ -102,7 +102,7 @@ SELECT n.nspname, c.relname, 'foreign',
        f.confdeltype::text, f.confupdtype::text, f.condeferrable, n.nspname = current_schema()
   FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class tc ON tc.oid = f.confrelid JOIN pg_namespace tn ON tn.oid = tc.relnamespace
- WHERE f.contype = 'f' AND {where}
+ WHERE f.contype = 'f' AND f.conparentid = 0 AND {where}
 UNION ALL
 SELECT n.nspname, c.relname, 'incoming',
        (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(f.conkey) WITH ORDINALITY AS k(attnum, n)
