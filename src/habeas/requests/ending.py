@@ -24,6 +24,7 @@ from habeas.execute.receipt import build_receipt
 from habeas.plan.model import Plan, Step
 from habeas.requests.attempt import Attempt, MembersLeft
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
+from habeas.requests.notices import put_completions
 from habeas.requests.receipting import AT_ONCE, PackedReceipts
 from habeas.requests.sealing import identity_index
 from habeas.store import cohorts, ledger
@@ -87,10 +88,17 @@ def complete(attempt: Attempt) -> None:
         if ended != len(attempt.rows):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
         head = receipts.append(connection, installation, attempt.cohort_id)
+        _tell(connection, attempt)
     installation.heads.committed(head)
     reach("end.after")
     attempt.spool.purge()
     reach("end.purged")
+
+
+def _tell(connection: Connection, attempt: Attempt) -> None:
+    people = ((member.request_id, member.identities) for member in attempt.context.members)
+    accesses, erases = attempt.plan.accesses, attempt.plan.erases
+    put_completions(connection, attempt.installation, people, accesses=accesses, erases=erases)
 
 
 def fail(attempt: Attempt, error: HabeasError, reason: Reason) -> None:

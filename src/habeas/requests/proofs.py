@@ -16,8 +16,9 @@ from habeas.requests.codes import send_code
 from habeas.requests.installation import Installation
 from habeas.requests.messages import open_messenger
 from habeas.requests.model import Stage, Status
+from habeas.requests.notices import known_address, put_receipt
 from habeas.requests.submission import Submission
-from habeas.requests.verification import NAME, address_to_verify, after_intake, known_address, put_receipt
+from habeas.requests.verification import NAME, address_to_verify, after_intake
 
 Policies = Mapping[str, Mapping[str, Any]]
 

@@ -17,6 +17,7 @@ from habeas.core.log import get_logger
 from habeas.durable.port import DurableEngine
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.erased import start_if_due
+from habeas.requests.expiry import expire
 from habeas.requests.installation import Installation
 from habeas.store import cohorts
 from habeas.store import requests as store
@@ -69,8 +70,9 @@ class Recovery:
             start_if_due(self._installation)
 
     def clean(self) -> None:
-        """Destroy the spools of failed cohorts whose retention is over, forget old idempotency keys, and delete
-        frames that no key opens any more. Raises Unavailable where the spool is out of reach, the rest done.
+        """Destroy the spools of failed cohorts whose retention is over, forget old idempotency keys, cancel what was
+        never verified, and delete frames that no key opens any more. Raises Unavailable where the spool is out of
+        reach, the rest done.
         """
         installation, now = self._installation, self._installation.clock.now()
         retention = timedelta(days=installation.settings.spool_retention_days)
@@ -81,6 +83,7 @@ class Recovery:
                 cohorts.forget_data_key(connection, cohort_id)
         with installation.database.begin() as connection:
             store.drop_answers(connection, now - ANSWERS_KEPT)
+        expire(installation)
         left = installation.medium.cohorts_with_frames()
         with installation.database.read() as connection:
             purged = cohorts.without_data_key(connection, left)

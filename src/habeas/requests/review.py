@@ -20,6 +20,8 @@ from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
 from habeas.requests.model import FINAL, Reason, Stage, Status
 from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
+from habeas.requests.notices import put_review
+from habeas.requests.sealing import open_identities
 from habeas.requests.verification import decided_values
 from habeas.store import audit, cohorts, switches
 from habeas.store import requests as store
@@ -37,6 +39,7 @@ def approve(installation: Installation, ids: Sequence[str], *, actor: Actor) -> 
             raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}, not pending")
         reviewed = {"reviewed_at": now, "reviewed_by": actor.client_id}
         move(connection, row, Status.APPROVED, Stage.QUEUED, now, **reviewed)
+        _tell(connection, installation, row, "request_approved", {})
 
     return _each(installation, ids, actor, "privacy_request.approved", change, wakes=True)
 
@@ -50,6 +53,7 @@ def deny(installation: Installation, ids: Sequence[str], *, actor: Actor, reason
             raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}")
         values = {"reviewed_at": now, "reviewed_by": actor.client_id, "finished_processing_at": now}
         move(connection, row, Status.DENIED, Stage.DONE, now, **values)
+        _tell(connection, installation, row, "request_denied", {"reason": reason or ""})
 
     return _each(
         installation, ids, actor, "privacy_request.denied", change, detail={"reason": reason} if reason else None
@@ -193,6 +197,14 @@ def _one(
         moved = store.find_by_ids(connection, [request_id])[request_id]
         policies = policies_of(store.find_policies(connection, ids=[moved["policy_id"]]))
     return item_of(moved, policies, now.date())
+
+
+def _tell(
+    connection: Connection, installation: Installation, row: dict[str, Any], name: str, values: dict[str, str]
+) -> None:
+    if installation.settings.send_request_review_notification:
+        identities = open_identities(installation.vault, row["id"], row["sealed_identities"])
+        put_review(connection, installation, name, row["id"], identities, values)
 
 
 def _denied_from(row: dict[str, Any]) -> frozenset[Status]:

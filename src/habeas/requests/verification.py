@@ -15,15 +15,14 @@ from sqlalchemy import Connection
 
 from habeas.core.errors import BadInput, Conflict, NotFound
 from habeas.core.identity import Assurance, Identity, canonical_email
-from habeas.core.log import get_logger
 from habeas.deliver.messages.base import check_recipient
-from habeas.deliver.messages.wording import word
 from habeas.requests.answer import item_of
 from habeas.requests.codes import Verdict, answer_code, check_resend, raise_for, send_code
 from habeas.requests.installation import Installation
-from habeas.requests.messages import is_configured, put_message
+from habeas.requests.messages import is_configured
 from habeas.requests.model import Stage, Status
 from habeas.requests.moves import move
+from habeas.requests.notices import put_receipt
 from habeas.requests.sealing import Alternatives, open_alternatives, seal_identities
 from habeas.store import audit
 from habeas.store import requests as store
@@ -127,46 +126,6 @@ def told_config(installation: Installation) -> dict[str, bool]:
 def after_intake(approval_required: bool) -> tuple[Status, Stage]:
     """Where a request goes whose identity needs no further proof."""
     return Status.PENDING, Stage.APPROVE if approval_required else Stage.QUEUED
-
-
-def put_receipt(
-    connection: Connection, installation: Installation, request_id: str, address: str | None, actions: Iterable[str]
-) -> None:
-    """Tell the person that the request was received, where the settings say so and a message can be sent."""
-    if not installation.settings.send_request_receipt_notification:
-        return
-    language = installation.settings.message_language
-    told = "\n".join(f"- {word(action, language)}" for action in dict.fromkeys(actions))
-    values = {"actions": told, "request_id": request_id}
-    notify(connection, installation, "request_received", request_id, address, values)
-
-
-def notify(
-    connection: Connection,
-    installation: Installation,
-    name: str,
-    request_id: str,
-    address: str | None,
-    values: Mapping[str, str],
-) -> None:
-    """Put a message about a request into the outbox; where it can have none (no e-mail configured, or no single
-    address known to be the person's) only the log says so, as with fidesops.
-    """
-    if not is_configured(connection, installation):
-        return
-    try:
-        if address is None:
-            raise BadInput("no address is known", where="identity.email")
-        put_message(connection, installation, name, request_id, address, values)
-    except BadInput as problem:
-        get_logger(__name__).warning("message.not_possible", request=request_id, name=name, reason=problem.message)
-
-
-def known_address(identities: Iterable[Identity]) -> str | None:
-    """The e-mail address that is verified, else one that is vouched for; never one that is merely claimed."""
-    found = [each for each in identities if each.kind == "email" and each.assurance is not Assurance.CLAIMED]
-    found.sort(key=lambda each: each.assurance is not Assurance.VERIFIED)
-    return found[0].value if found else None
 
 
 def _waiting(connection: Connection, request_id: str) -> dict[str, Any]:

@@ -35,6 +35,12 @@ def mark_verified(connection: Connection, request_id: str, now: datetime) -> Non
     connection.execute(sa.update(request).where(*unverified).values(verified_at=now, updated_at=now))
 
 
+def drop_unverified(connection: Connection, before: datetime) -> int:
+    """Forget consent requests made before a moment whose code was never answered; how many."""
+    old = (request.c.verified_at.is_(None), request.c.created_at < before)
+    return connection.execute(sa.delete(request).where(*old)).rowcount
+
+
 def preferences_of(connection: Connection, indexes: Collection[bytes]) -> list[dict[str, Any]]:
     """What holds now, by data use: `data_use`, `data_use_description`, `opt_in`, `updated_at`."""
     columns = (preference.c.data_use, preference.c.data_use_description, preference.c.opt_in, preference.c.updated_at)

@@ -105,6 +105,12 @@ def send_again(connection: Connection, prefix: str, message_id: int) -> bool:
     return connection.execute(sa.update(outbox).where(*failed, mine).values(values)).rowcount == 1
 
 
+def forget_bodies(connection: Connection, before: datetime) -> int:
+    """Drop the bodies of messages that failed before a moment; how many. They can't be sent again then."""
+    old = (outbox.c.failed_at < before, outbox.c.sealed_body.is_not(None))
+    return connection.execute(sa.update(outbox).where(*old).values(sealed_body=None)).rowcount
+
+
 def release_all(connection: Connection, prefix: str) -> int:
     """Give back what others claimed, where the caller knows that they are gone; how many."""
     held = (outbox.c.claimed_at.is_not(None), outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None))

@@ -77,6 +77,13 @@ def move_request(connection: Connection, request_id: str, expected: Row, values:
     return done.rowcount == 1
 
 
+def move_old(connection: Connection, before: datetime, expected: Row, values: Row) -> list[str]:
+    """Write `values` to every request made before a moment whose columns equal `expected`; their ids."""
+    guards = [request.c[name] == value for name, value in expected.items()]
+    moved = sa.update(request).where(request.c.created_at < before, *guards).values(**values)
+    return list(connection.execute(moved.returning(request.c.id)).scalars())
+
+
 def move_members(connection: Connection, cohort_id: str, expected: Row, values: Row) -> int:
     """Write `values` to every member of a cohort whose columns equal `expected`; how many there were.
 

@@ -42,7 +42,12 @@ def get_config(here: Here, _: Annotated[Actor, needs("config:read")]) -> dict[st
             "spool_retention_days": settings.spool_retention_days,
             "cohort_pairs": settings.cohort_pairs,
         },
-        "notifications": {},
+        "notifications": {
+            "send_request_completion_notification": settings.send_request_completion_notification,
+            "send_request_receipt_notification": settings.send_request_receipt_notification,
+            "send_request_review_notification": settings.send_request_review_notification,
+            "message_language": settings.message_language,
+        },
     }
 
 
