@@ -36,15 +36,21 @@ ROWS = "SELECT id, email, phone FROM person WHERE id < 5 ORDER BY id"
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def store(request: pytest.FixtureRequest, office: Office, tmp_path: Path) -> Iterator[Store]:
-    """The example's table in each kind of store, the only one that is described."""
+def bare_store(request: pytest.FixtureRequest, office: Office, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of each kind, the only one that is known."""
     server = request.getfixturevalue(SERVERS[request.param]) if request.param in SERVERS else ""
     office.api.http.request("DELETE", "/api/v1/connection/shop")
     made = Store(request.param, office.flow.installation, tmp_path, server)
-    made.run(TABLE)
-    made.describe(DESCRIBED)
     yield made
     made.close()
+
+
+@pytest.fixture
+def store(bare_store: Store) -> Store:
+    """The example's table."""
+    bare_store.run(TABLE)
+    bare_store.describe(DESCRIBED)
+    return bare_store
 
 
 def ask(office: Office, policy: str, identity: dict[str, Any]) -> dict[str, Any]:
@@ -172,3 +178,39 @@ def test_the_decision_needs_a_reviewers_scope_and_a_request_that_waits(office: O
     )
     assert office.api.show(waiting["id"])["status"] == "denied"
     assert office.api.http.request("POST", path, json=given).status_code == 400
+
+
+DOCUMENTS = """
+CREATE TABLE account (id integer PRIMARY KEY, profile %s);
+INSERT INTO account VALUES
+  (1, '{"contacts": [{"email": "ada@example.com", "phone": "+1 202 555 0101"}, {"email": "bob@example.com"}]}'),
+  (2, '{"contacts": [{"email": "bob@example.com", "phone": "(202) 555-0102"}]}'),
+  (3, '{"contacts": [{"email": "ada@example.com"}]}')
+"""
+DESCRIBED_DOCUMENTS = """
+- name: account
+  fields:
+    - {name: id, data_categories: [user.unique_id], fides_meta: {primary_key: true}}
+    - name: profile
+      fields:
+        - name: contacts
+          fides_meta: {data_type: "object[]"}
+          fields:
+            - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
+            - {name: phone, data_categories: [user.contact.phone_number], fides_meta: {identity: phone_number}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("phone", "status"),
+    [("2025550101", "complete"), ("2025550102", "requires_input"), ("2025550103", "requires_input")],
+)
+def test_values_inside_documents_disagree_too(office: Office, bare_store: Store, phone: str, status: str) -> None:
+    bare_store.run(DOCUMENTS % {"postgres": "jsonb"}.get(bare_store.kind, "json"))
+    bare_store.describe(DESCRIBED_DOCUMENTS)
+    item = ask(office, "copy", {"email": "ada@example.com", "phone_number": phone})
+    assert item["status"] == status, item["reason_detail"]
+    if status == "complete":  # another contact in her row, who has none of the given kinds' values, contradicts nothing
+        assert [row["id"] for row in office.flow.package(item["id"])["db:account"]] == [1, 3]
+    else:
+        assert (item["reason"], item["reason_detail"]["address"]) == ("identities_disagree", "db:account")

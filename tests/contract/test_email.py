@@ -165,3 +165,17 @@ def test_the_command_line_does_the_same(
     assert "sent" in told.out
     assert "There are no such messages." in told.out
     assert "no failed message" in told.err
+
+
+def test_the_doctor_says_when_codes_can_not_be_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HABEAS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("HABEAS_SUBJECT_IDENTITY_VERIFICATION_REQUIRED", "true")
+    assert run(["doctor", "--json"]) == 1
+    assert "no message can be sent" in capsys.readouterr().out
+    with mail_server() as box:
+        for name, value in settings_for(box).items():
+            monkeypatch.setenv(f"HABEAS_{name.upper()}", str(value))
+        run(["doctor", "--json"])
+    assert "no message can be sent" not in capsys.readouterr().out

@@ -85,8 +85,20 @@ def _of_installation(client: Client) -> Iterator[Finding]:
     if execution["paused"]:
         yield Finding("warning", "execution", "paused; requests wait", "habeas execution resume")
     yield _of_workers(int(execution["workers"]))
+    yield from _of_messages(client)
     yield from _of_connections(client)
     yield from _of_policies(client)
+
+
+def _of_messages(client: Client) -> Iterator[Finding]:
+    """Whether codes can be sent where they are asked for, and whether messages were given up."""
+    told = client.get("/id-verification/config")
+    if told["identity_verification_required"] and not told["valid_email_config_exists"]:
+        fix = "see docs/verification.md; habeas message test ADDRESS tries it"
+        yield Finding("error", "verification", "is on, but no message can be sent", fix)
+    failed = client.get("/email/message", state="failed", size=1)["total"]
+    if failed:
+        yield Finding("warning", "messages", f"{failed} could not be sent", "habeas message list --state failed")
 
 
 def _of_workers(alive: int) -> Finding:
