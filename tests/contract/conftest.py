@@ -41,6 +41,7 @@ class Office:
 
     flow: Flow
     box: Mailbox
+    domain: str = "example.com"
 
     @property
     def api(self) -> Api:

@@ -32,9 +32,9 @@ def downgrade() -> None:
         ledger.drop_column("remains_of")
         ledger.drop_column("remains")
     op.drop_table("ledger_run")
-    with op.batch_alter_table("privacy_request") as request:
-        request.drop_column("reverified_at")
-        request.drop_column("reappeared")
+    # Not as a batch, which makes a table anew: dropping the old one would delete what points to its rows.
+    op.drop_column("privacy_request", "reverified_at")
+    op.drop_column("privacy_request", "reappeared")
     op.drop_index("ix_cohort_plan", "cohort")
     with op.batch_alter_table("cohort") as cohort:
         cohort.drop_column("pairs")

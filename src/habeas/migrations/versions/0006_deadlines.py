@@ -64,8 +64,8 @@ def downgrade() -> None:
         op.execute(f"DROP INDEX IF EXISTS {name}")
     for name in (*_PARTIAL, *_NEW):
         op.drop_index(f"ix_privacy_request_{name}", "privacy_request")
-    with op.batch_alter_table("privacy_request") as request:
-        request.drop_column("absent_kinds")
-        request.drop_column("withheld")
+    # Not as a batch, which makes a table anew: dropping the old one would delete what points to its rows.
+    op.drop_column("privacy_request", "absent_kinds")
+    op.drop_column("privacy_request", "withheld")
     for name, columns in _OLD.items():
         op.create_index(f"ix_privacy_request_{name}", "privacy_request", list(columns))
