@@ -12,7 +12,7 @@ from habeas.core.clock import FixedClock
 from habeas.core.errors import BadInput, NotFound
 from habeas.requests.installation import Installation
 from habeas.requests.messages import list_messages, put_message, send_again, send_test
-from habeas.requests.sending import MOST_ATTEMPTS, STALE_SECONDS, Sender, pause_after
+from habeas.requests.sending import MOST_ATTEMPTS, STALE_SECONDS, Sender, pause_after, take_over
 from habeas.store import outbox
 from habeas.store.tables import outbox as table
 from mailbook import Mailbox, mail_server, settings_for
@@ -104,13 +104,19 @@ def test_what_a_dead_sender_claimed_is_sent_by_another_under_the_same_id(
     assert states(office) == [("sent", 2, None)]
 
 
-def test_whoever_is_alone_takes_over_at_once(office: Installation, box: Mailbox) -> None:
+def test_what_the_dead_held_is_taken_over_at_once(office: Installation, box: Mailbox) -> None:
     put(office, "ada@example.com")
     assert Sender(office, "dead")._claim() is not None
     heir = Sender(office, "heir")
-    heir.take_over()
+    take_over(office, "another")
+    assert not heir.send_one()
+    take_over(office, "dead")
     assert heir.send_one()
-    assert len(box.letters) == 1
+    put(office, "bea@example.com")
+    assert Sender(office, "dead")._claim() is not None
+    take_over(office, None)
+    assert heir.send_one()
+    assert len(box.letters) == 2
 
 
 def test_a_message_that_is_of_no_use_any_more_is_not_sent(

@@ -33,11 +33,6 @@ class Sender:
         self._installation = installation
         self._claimant = claimant
 
-    def take_over(self) -> None:
-        """Take up at once what a dead process had claimed; only where nobody else can run."""
-        with self._installation.database.begin() as connection:
-            outbox.release_all(connection, PREFIX)
-
     def serve(self, stop: threading.Event) -> None:
         """Send until `stop`. A fault of ours or of our database is logged, and what it hit is found again."""
         while not stop.is_set():
@@ -119,6 +114,12 @@ class Sender:
             cause=cause,
             attempt=outgoing.attempts,
         )
+
+
+def take_over(installation: Installation, claimant: str | None) -> None:
+    """Take up at once what a dead process had claimed; None: all of it, where nobody else can run."""
+    with installation.database.begin() as connection:
+        outbox.release_all(connection, PREFIX, claimant)
 
 
 def pause_after(attempts: int) -> float:

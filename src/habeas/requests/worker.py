@@ -17,6 +17,7 @@ from habeas.core.log import get_logger
 from habeas.core.settings import Settings
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.durable.leases import DataDirLock, LeaseKeeper
+from habeas.requests import sending
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
@@ -63,8 +64,6 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
 def _sending(installation: Installation, executor_id: str) -> Iterator[None]:
     """A thread that sends messages while the block runs."""
     sender, ended = Sender(installation, executor_id), threading.Event()
-    if installation.database.dialect == "sqlite":
-        sender.take_over()
     thread = threading.Thread(target=sender.serve, args=(ended,), name="messages", daemon=True)
     thread.start()
     try:
@@ -81,13 +80,15 @@ def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -
     """
     if installation.database.dialect == "sqlite":
         recovery.take_over(None)
+        sending.take_over(installation, None)
         return lambda: None
     keeper = LeaseKeeper(
-        installation.database.url, executor_id, __version__, on_dead=lambda dead: _of_dead(recovery, dead)
+        installation.database.url, executor_id, __version__, on_dead=lambda dead: _of_dead(installation, recovery, dead)
     )
     keeper.start()
     return keeper.stop
 
 
-def _of_dead(recovery: Recovery, executor_id: str) -> None:
+def _of_dead(installation: Installation, recovery: Recovery, executor_id: str) -> None:
     recovery.take_over([executor_id])
+    sending.take_over(installation, executor_id)

@@ -111,12 +111,14 @@ def forget_bodies(connection: Connection, before: datetime) -> int:
     return connection.execute(sa.update(outbox).where(*old).values(sealed_body=None)).rowcount
 
 
-def release_all(connection: Connection, prefix: str) -> int:
-    """Give back what others claimed, where the caller knows that they are gone; how many."""
+def release_all(connection: Connection, prefix: str, claimant: str | None = None) -> int:
+    """Give back what somebody claimed who is gone (None: whoever claimed, where nobody else can run); how many."""
     held = (outbox.c.claimed_at.is_not(None), outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None))
-    mine = outbox.c.kind.startswith(prefix, autoescape=True)
+    mine = [outbox.c.kind.startswith(prefix, autoescape=True)]
+    if claimant is not None:
+        mine.append(outbox.c.claimed_by == claimant)
     values = {"claimed_by": None, "claimed_at": None}
-    return connection.execute(sa.update(outbox).where(*held, mine).values(values)).rowcount
+    return connection.execute(sa.update(outbox).where(*held, *mine).values(values)).rowcount
 
 
 def page(
