@@ -7,7 +7,8 @@
 #   make prove    N random companies from SEED on against an oracle: the machine that tries to prove habeas wrong
 #   make prove-receipts  N tampered receipts and chains against both verifiers: all are refused
 #   make prove-faults  the prover is proven: faults planted in habeas one at a time, each of which it must find
-#   make crash    kill -9 at every boundary × action × own database × engine; EVERY=9 every ninth, SECONDS=600 at most
+#   make crash    kill -9 at every boundary × action × own database × engine; EVERY=9 every ninth, SECONDS=600 at most;
+#                 N=1000: so many random kills of workers, web and database servers, links, a stopped worker, a full disk
 #   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
@@ -78,7 +79,7 @@ prove: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m truth --n $(or $(N),100) --seed $(or $(SEED),1) --shrink 3
 
 crash: $(VENV)/.test
-	PYTHONPATH=tests $(BIN)/python tests/crashbook.py --every $(or $(EVERY),1) --seconds $(or $(SECONDS),1e9)
+	PYTHONPATH=tests $(BIN)/python $(if $(N),tests/killbook.py --kills $(N) $(if $(SEED),--seed $(SEED)),tests/crashbook.py --every $(or $(EVERY),1)) --seconds $(or $(SECONDS),1e9)
 
 prove-receipts: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python tests/receiptbook.py --n $(or $(N),100000) --seed $(or $(SEED),1)

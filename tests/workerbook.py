@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections.abc import Mapping
@@ -20,12 +21,12 @@ _forks.set_forkserver_preload(["habeas.requests.worker", "habeas.connectors.kind
 
 
 class WorkerProcess:
-    """One worker over a data directory. `crash_at`: the boundary at which it kills itself. It says what it says to
-    `worker.log` beside the data directory.
+    """One worker over a data directory. `crash_at`: the boundary at which it kills itself; `file_size`: no file of its
+    grows beyond so many bytes, as on a full disk. What it says goes to `worker.log` beside the data directory.
     """
 
-    def __init__(self, settings: Mapping[str, Any], crash_at: str | None = None) -> None:
-        self.process = _forks.Process(target=_work, args=(dict(settings), crash_at), daemon=True)
+    def __init__(self, settings: Mapping[str, Any], crash_at: str | None = None, *, file_size: int = 0) -> None:
+        self.process = _forks.Process(target=_work, args=(dict(settings), crash_at, file_size), daemon=True)
         self.process.start()
 
     def wait_for_death(self, seconds: float = SECONDS) -> None:
@@ -50,7 +51,7 @@ class WorkerProcess:
         self.process.join(SECONDS)
 
 
-def _work(settings: dict[str, Any], crash_at: str | None) -> None:
+def _work(settings: dict[str, Any], crash_at: str | None, file_size: int) -> None:
     from habeas.core.log import configure_logging
     from habeas.core.settings import Settings
     from habeas.durable import boundary
@@ -62,5 +63,8 @@ def _work(settings: dict[str, Any], crash_at: str | None) -> None:
     if crash_at:
         name, _, count = crash_at.partition(":")
         boundary.arm(name, int(count or 1))
+    if file_size:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     configure_logging("INFO")
     run_worker(Settings(**settings), threading.Event())

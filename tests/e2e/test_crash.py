@@ -7,6 +7,7 @@ value-dependent, so that a mask applied twice would show.
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 import crashbook
 import habeas
+import killbook
 from crashbook import Case, Databases
 from habeas.durable.boundary import BOUNDARIES, OF_MESSAGES
 
@@ -49,6 +51,14 @@ def test_killed_at_a_boundary_it_ends_as_if_never_killed(case: Case, tmp_path: P
     assert mariadb_server
     with Databases() as url:
         crashbook.run_case(case, tmp_path, url)
+
+
+def test_killed_at_random_everything_ends_well_and_once() -> None:
+    """A few kills of `make crash N=…`, over servers of its own; the seed is fresh and told where it fails."""
+    seed = time.time_ns()
+    done = killbook.run_round("postgresql", "postgresql", 4, seed, 60)
+    assert not done.problems, (seed, done)
+    assert done.requests
 
 
 def test_every_boundary_is_reached_in_code_and_by_a_case() -> None:
