@@ -163,11 +163,12 @@ def test_an_unverified_request_cannot_be_approved(office: Office) -> None:
 
 
 def test_calls_of_one_address_are_limited_whatever_stands_further_left(office: Office) -> None:
-    codes = set()
-    for number in range(25):
+    told: list[int] = []
+    while 429 not in told and len(told) < 500:  # the limit refills while this counts, more slowly than it is used up
         # The proxy appends the caller it saw; what the caller wrote stands before it.
-        written = f"203.0.113.{number}, 198.51.100.7"
+        written = f"203.0.113.{len(told) % 250}, 198.51.100.7"
         answer = office.public("POST", "/privacy-request/pri_unknown/verify", {"code": "1"}, address=written)
-        codes.add(answer.status_code)
-    assert codes == {404, 429}
+        told.append(answer.status_code)
+    assert set(told) == {404, 429}
+    assert len(told) > 20
     assert office.public("POST", "/privacy-request/pri_unknown/verify", {"code": "1"}).status_code == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from flowbook import Flow, opened
 from habeas.api.app import PUBLIC_CALLS_PER_ADDRESS, WRONG_CODES_PER_ADDRESS
+from habeas.api.limits import CallLimit
 from habeas.requests.codes import MOST_PER_ADDRESS
 from habeas.requests.messages import Draft
 from habeas.store.tables import audit_trail, outbox
@@ -20,6 +22,12 @@ from requestbook import MAIL
 
 VERIFYING = {"subject_identity_verification_required": True, **MAIL}
 CALLS, WRONG = PUBLIC_CALLS_PER_ADDRESS[0], WRONG_CODES_PER_ADDRESS[0]
+
+
+@pytest.fixture(autouse=True)
+def _a_minute_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits refill with time: on a slow machine they would refill while a test counts."""
+    monkeypatch.setattr("habeas.api.app.CallLimit", partial(CallLimit, now=lambda: 0.0))
 
 
 @pytest.fixture
