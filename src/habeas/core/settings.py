@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
     spool_url: str | None = Field(default=None, repr=False)
     spool_retention_days: int = Field(default=30, ge=0, le=3650)
+    request_retention_days: int = Field(default=0, ge=0, le=36500)
+    workflow_retention_days: int = Field(default=7, ge=0, le=3650)
     cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     erasure_verification_hours: int = Field(default=7 * 24, ge=0, le=45 * 24)
     require_manual_request_approval: bool = False

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
@@ -45,6 +46,7 @@ _SETTLED_SECONDS = 10.0  # after a start, or after something was resumed, until 
 _NEVER_SECONDS = 3600.0  # between the library's own looks for what habeas never uses
 _NOTICE_SECONDS = 1.0  # between looks for notices, which nobody sends; a shutdown waits for one
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # while something of our own is out of reach; the last one repeats
+_PRUNED_AT_ONCE = 500
 _NOT_ENDED = ["PENDING", "ENQUEUED", "DELAYED"]
 
 _log = logging.getLogger("habeas.durable")
@@ -185,6 +187,21 @@ class DbosEngine:
         ended = self._list(workflow_ids=list(workflow_ids), status=["SUCCESS", "ERROR", "CANCELLED"])
         if ended:
             DBOS.delete_workflows([each.workflow_id for each in ended])
+
+    def prune(self, before: float) -> int:
+        """Delete the engine's records of workflows that ended before a moment (of `time.time`); how many.
+
+        None before it was launched. Those that may still go on are never among them.
+        """
+        moment = datetime.fromtimestamp(before, UTC).isoformat()
+        deleted = 0
+        while self._engine is not None and not self._stopping.is_set():
+            ended = self._list(status=["SUCCESS", "ERROR"], completed_before=moment, limit=_PRUNED_AT_ONCE)
+            DBOS.delete_workflows([each.workflow_id for each in ended])
+            deleted += len(ended)
+            if len(ended) < _PRUNED_AT_ONCE:
+                break
+        return deleted
 
     def running(self) -> int:
         """Workflows now running in this process."""

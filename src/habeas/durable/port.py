@@ -55,6 +55,10 @@ class DurableEngine(Protocol):
         """Delete the engine's rows of ended workflows."""
         ...
 
+    def prune(self, before: float) -> int:
+        """Delete the engine's records of workflows that ended before a moment (of `time.time`); how many."""
+        ...
+
     def running(self) -> int:
         """Workflows now running in this process."""
         ...

@@ -31,6 +31,7 @@ from habeas.spool.frames import Spool, new_data_key
 Counting = Literal["exact", "estimate"]
 Given = Mapping[str, object] | Sequence[Mapping[str, object]]
 
+PREVIEW = "preview_"  # how the spools of previews are called
 _FRESH = 5.0  # seconds: a preview shows the stores as they are
 _EVERYTHING = ("system", "user")
 
@@ -117,7 +118,7 @@ def _count(
     """Rows by step and standing, and those by step that are held back from deletion."""
     region = installation.settings.phone_region
     seeds = [SeedValue(0, each.kind, each.value, canonical(each.kind, each.value, region)) for each in given]
-    name = f"preview_{uuid4()}"
+    name = f"{PREVIEW}{uuid4()}"
     spool = Spool(installation.settings.data_dir / "spool", name, 0, new_data_key())
     try:
         traversal = Traversal(

@@ -19,6 +19,7 @@ from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.erased import start_if_due
 from habeas.requests.expiry import expire
 from habeas.requests.installation import Installation
+from habeas.requests.retention import run_retention
 from habeas.store import cohorts
 from habeas.store import requests as store
 
@@ -71,8 +72,8 @@ class Recovery:
 
     def clean(self) -> None:
         """Destroy the spools of failed cohorts whose retention is over, forget old idempotency keys, cancel what was
-        never verified, and delete frames that no key opens any more. Raises Unavailable where the spool is out of
-        reach, the rest done.
+        never verified, delete whatever else is over (`retention`) and frames that no key opens any more. Raises
+        Unavailable where the spool is out of reach, the rest done.
         """
         installation, now = self._installation, self._installation.clock.now()
         retention = timedelta(days=installation.settings.spool_retention_days)
@@ -84,6 +85,7 @@ class Recovery:
         with installation.database.begin() as connection:
             store.drop_answers(connection, now - ANSWERS_KEPT)
         expire(installation)
+        run_retention(installation, self._engine)
         left = installation.medium.cohorts_with_frames()
         with installation.database.read() as connection:
             purged = cohorts.without_data_key(connection, left)

@@ -95,6 +95,20 @@ class Directory:
         except OSError as error:
             raise _failure(error, "read", None) from None
 
+    def idle_since(self, moment: float, prefix: str) -> list[str]:
+        """Names that begin so, of which nothing was written or deleted since a moment (of `time.time`), in order."""
+        try:
+            with os.scandir(self._root) as entries:
+                return sorted(
+                    each.name
+                    for each in entries
+                    if each.name.startswith(prefix) and is_name(each.name) and each.stat().st_mtime < moment
+                )
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _failure(error, "read", None) from None
+
     def _sync_directories(self, cohort_id: str) -> None:
         _sync_directory(self._root / cohort_id)
         if cohort_id not in self._rooted:

@@ -1,0 +1,44 @@
+"""What a worker deletes by itself: finished requests where a setting says so, the engine's records of ended work, and
+the spools of previews whose process died. Safe to run again, and by several workers at once.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+
+from habeas.durable.port import DurableEngine
+from habeas.requests.installation import Installation
+from habeas.requests.model import FINAL
+from habeas.requests.preview import PREVIEW
+from habeas.spool.directory import Directory
+from habeas.store import audit, retention
+
+AT_ONCE = 500  # rows a transaction: SQLite's only writer is not to wait long
+PREVIEW_SECONDS = 3600.0  # far longer than a preview takes
+
+
+def run_retention(installation: Installation, engine: DurableEngine) -> None:
+    """Delete all that is over. What was deleted of requests is in the audit trail, as a count."""
+    settings, now = installation.settings, installation.clock.now()
+    engine.prune(time.time() - settings.workflow_retention_days * 86_400)
+    if settings.request_retention_days:
+        before = now - timedelta(days=settings.request_retention_days)
+        while _delete_requests(installation, before) == AT_ONCE:
+            continue
+        deleted = AT_ONCE
+        while deleted == AT_ONCE:
+            with installation.database.begin() as connection:
+                deleted = retention.delete_cohorts(connection, before, AT_ONCE)
+    previews = Directory(installation.settings.data_dir / "spool")
+    for name in previews.idle_since(time.time() - PREVIEW_SECONDS, PREVIEW):
+        previews.clear(name)
+
+
+def _delete_requests(installation: Installation, before: datetime) -> int:
+    with installation.database.begin() as connection:
+        deleted = retention.delete_requests(connection, sorted(FINAL), before, AT_ONCE)
+        if deleted:
+            detail = {"count": deleted, "unchanged_since": before.isoformat()}
+            audit.append(connection, installation.clock, "habeas", "privacy_request.deleted", None, detail)
+    return deleted
