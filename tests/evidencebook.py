@@ -13,7 +13,7 @@ import psycopg
 import shopbook
 from companybook import Company
 from conftest import mariadb_connection
-from serving import Server
+from serving import Api, Server
 
 
 def execute(url: str, *statements: str) -> None:
@@ -47,12 +47,13 @@ def restore(company: Company) -> None:
             shopbook.build_desk(Path(url.removeprefix("sqlite:///")))
 
 
-def run_to_end(server: Server, kind: str, body: Any = None) -> dict[str, Any]:
+def run_to_end(server: Server | Api, kind: str, body: Any = None) -> dict[str, Any]:
     """A replay or verification, ended."""
-    run = server.api.call("POST", f"/{kind}", body)
+    api = server if isinstance(server, Api) else server.api
+    run: dict[str, Any] = api.call("POST", f"/{kind}", body)
     deadline = time.monotonic() + 60
     while run["finished_at"] is None:
         assert time.monotonic() < deadline, run
         time.sleep(0.05)
-        run = server.api.call("GET", f"/{kind}/{run['id']}")
+        run = api.call("GET", f"/{kind}/{run['id']}")
     return run

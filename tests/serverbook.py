@@ -89,12 +89,19 @@ class OwnPostgres(_Server):
 
     def __init__(self) -> None:
         super().__init__("habeas-own-pg-", "postgres")
+        self._listens = "127.0.0.1"
         self._programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
         self._run(str(self._programs / "initdb"), "-D", "data", "-U", "postgres", "-A", "trust", "--no-sync")
 
+    def open_to(self, network: str) -> None:
+        """Let clients of a network in, from the next start on."""
+        with (self.folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {network} trust\n")
+        self._listens = "*"
+
     def start(self) -> None:
         """Start, and wait until it takes connections. What it told a client is on disk, as in production."""
-        options = ("-k", str(self.folder), "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200")
+        options = ("-k", str(self.folder), "-c", f"listen_addresses={self._listens}", "-c", "max_connections=200")
         self._begin(str(self._programs / "postgres"), "-D", "data", "-p", str(self.port), *options)
 
     def _answers(self) -> bool:
