@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from habeas.requests.clients import SCOPES
+from habeas.requests.scopes import SCOPES
 
 from .conftest import Api, open_api
 
@@ -17,6 +17,9 @@ OPEN = {
     ("GET", "/.well-known/habeas-receipt-keys.json"),
     ("POST", "/api/v1/oauth/token"),
     ("POST", "/api/v1/oauth/revoke"),
+    ("POST", "/api/v1/login"),
+    ("POST", "/api/v1/logout"),
+    ("POST", "/api/v1/user/accept-invite"),
     ("GET", "/api/v1/id-verification/config"),
     ("POST", "/api/v1/privacy-request/unknown/verify"),
     ("POST", "/api/v1/privacy-request/unknown/verify/resend"),

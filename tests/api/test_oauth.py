@@ -10,8 +10,9 @@ import pytest
 from habeas.core.clock import SystemClock
 from habeas.core.errors import BadInput
 from habeas.core.settings import Settings
-from habeas.requests.clients import SCOPES, issue_local_token, open_root_client, resolve_token
+from habeas.requests.clients import issue_local_token, open_root_client, resolve_token
 from habeas.requests.installation import open_installation
+from habeas.requests.scopes import SCOPES
 
 from .conftest import ROOT_ID, ROOT_SECRET, Api
 

@@ -23,8 +23,9 @@ from starlette.responses import Response
 from habeas.api.body import parse_json
 from habeas.api.limits import CallLimit
 from habeas.core.errors import BadInput, Unauthorised
-from habeas.requests.clients import PUBLIC, SCOPES, Actor, resolve_token
+from habeas.requests.clients import PUBLIC, Actor, resolve_token
 from habeas.requests.installation import Installation
+from habeas.requests.scopes import SCOPES
 
 MAX_BODY = 8 * 1024 * 1024
 LARGE_BODY = 64 * 1024  # parsed beside the event loop, which other calls need

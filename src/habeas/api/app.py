@@ -25,6 +25,7 @@ from habeas.api.routes import (
     drafts,
     email,
     ledger,
+    login,
     masking,
     oauth,
     open,
@@ -34,6 +35,7 @@ from habeas.api.routes import (
     privacy_requests,
     receipts,
     storage,
+    users,
     verification,
 )
 from habeas.requests.installation import Installation
@@ -106,6 +108,8 @@ def build_app(installation: Installation) -> FastAPI:
         audit,
         operation,
         oauth,
+        login,
+        users,
         email,
         verification,
         consent,

@@ -21,6 +21,7 @@ from habeas.core.errors import HabeasError, Refused, Unauthorised
 from habeas.core.log import get_logger
 from habeas.dataset.problem import DatasetProblems
 from habeas.requests.codes import TooSoon
+from habeas.requests.sign_in import SignInLocked
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -58,7 +59,7 @@ def answer_error(error: HabeasError) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, Unauthorised):
         headers["WWW-Authenticate"] = 'Bearer realm="habeas"'
-    if isinstance(error, TooManyCalls | TooSoon):
+    if isinstance(error, TooManyCalls | TooSoon | SignInLocked):
         headers["Retry-After"] = str(error.after)
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"

@@ -11,63 +11,31 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import uuid4
+
+from sqlalchemy import Connection
 
 from habeas.core.clock import Clock
 from habeas.core.errors import BadInput, Forbidden, NotFound, Unauthorised
 from habeas.core.settings import Settings
 from habeas.requests.bulk import Page
 from habeas.requests.means import Means
+from habeas.requests.scopes import EVERY_SCOPE, SCOPES, held
 from habeas.store import audit
 from habeas.store import clients as store
 from habeas.store.session import Database
-
-
-def _scopes() -> tuple[str, ...]:
-    crud = ("create_or_update", "read", "delete")
-    verbs: dict[str, tuple[str, ...]] = {
-        "audit": ("read",),
-        "client": ("create", "update", "read", "delete"),
-        "config": ("read",),
-        "connection": (*crud, "authorize", "instantiate"),
-        "connection_type": ("read",),
-        "consent": ("read",),
-        "dataset": crud,
-        "email": crud,
-        "encryption": ("exec",),
-        "erasure-verification": ("create", "read"),
-        "execution": ("read", "update"),
-        "masking": ("exec",),
-        "policy": crud,
-        "privacy-request": ("create", "read", "delete", "resume", "review", "upload_data", "view_data", "download"),
-        "receipt": ("read",),
-        "replay": ("create", "read"),
-        "rule": crud,
-        "saas_config": crud,
-        "scope": ("read",),
-        "storage": crud,
-        "user": ("create", "update", "read", "delete", "reset-password"),
-        "user-permission": ("create", "update", "read"),
-        "webhook": crud,
-    }
-    return tuple(sorted(f"{noun}:{verb}" for noun, words in verbs.items() for verb in words))
-
-
-SCOPES = _scopes()
-"""All scopes, sorted: fidesops' 49 and ours in the same form."""
-
-EVERY_SCOPE = "*"  # stored for the root client, so that it holds what later versions add
 
 _TOKEN_KEY = "access-token"  # noqa: S105 – the name of a purpose, not a secret
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who is calling: a client and what it may do in this call. `PUBLIC` is public intake."""
+    """Who is calling: a client, or a user by its session (then `client_id` is the user's id), and what it may do in
+    this call. `PUBLIC` is public intake.
+    """
 
     client_id: str
     scopes: frozenset[str]
@@ -96,6 +64,23 @@ class IssuedToken:
     access_token: str
     expires_in: int
     scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SignedToken:
+    """A signed token with what is recorded of it."""
+
+    id: str
+    holder: str
+    scopes: tuple[str, ...]
+    issued_at: datetime
+    expires_at: datetime
+    text: str
+
+    def told(self) -> IssuedToken:
+        """What its holder is told."""
+        lifetime = int((self.expires_at - self.issued_at).total_seconds())
+        return IssuedToken(self.text, lifetime, tuple(sorted(held(self.scopes))))
 
 
 def open_root_client(database: Database, clock: Clock, settings: Settings) -> RootClient:
@@ -137,7 +122,7 @@ def issue_token(means: Means, client_id: str, client_secret: str, scope: str | N
     scopes = row.scopes
     if scope and scope.split():
         wanted = tuple(dict.fromkeys(scope.split()))
-        if not set(wanted) <= _held(row.scopes):
+        if not set(wanted) <= held(row.scopes):
             raise BadInput(
                 "names scopes that this client doesn't hold", where="scope", fix="ask for a part of its scopes"
             )
@@ -155,17 +140,28 @@ def issue_local_token(means: Means) -> IssuedToken:
 
 
 def _issue(means: Means, client_id: str, scopes: tuple[str, ...]) -> IssuedToken:
+    signed = sign_token(means, client_id, scopes)
+    with means.database.begin() as connection:
+        record_token(connection, signed)
+    return signed.told()
+
+
+def sign_token(means: Means, holder: str, scopes: tuple[str, ...]) -> SignedToken:
+    """A token for a client or user, which works from when it is recorded."""
     from joserfc import jwt  # brings cryptography, which a start without a call doesn't need
     from joserfc.jwk import OctKey
 
     now = means.clock.now().replace(microsecond=0)
-    lifetime = timedelta(minutes=means.settings.oauth_access_token_expire_minutes)
+    until = now + timedelta(minutes=means.settings.oauth_access_token_expire_minutes)
     token_id = str(uuid4())
-    claims = {"jti": token_id, "sub": client_id, "iat": int(now.timestamp()), "exp": int((now + lifetime).timestamp())}
+    claims = {"jti": token_id, "sub": holder, "iat": int(now.timestamp()), "exp": int(until.timestamp())}
     text = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(means.vault.key(_TOKEN_KEY)))
-    with means.database.begin() as connection:
-        store.insert_token(connection, token_id, client_id, scopes, now, now + lifetime)
-    return IssuedToken(text, int(lifetime.total_seconds()), tuple(sorted(_held(scopes))))
+    return SignedToken(token_id, holder, scopes, now, until, text)
+
+
+def record_token(connection: Connection, signed: SignedToken) -> None:
+    """Make a signed token work, in the caller's transaction."""
+    store.insert_token(connection, signed.id, signed.holder, signed.scopes, signed.issued_at, signed.expires_at)
 
 
 def resolve_token(means: Means, text: str) -> Actor:
@@ -178,11 +174,19 @@ def resolve_token(means: Means, text: str) -> Actor:
         raise Unauthorised("the token is not valid", fix="get a new one from POST /api/v1/oauth/token")
     with means.database.read() as connection:
         row = store.find_token(connection, token_id)
-    if row is None or row.revoked_at is not None or row.client_scopes is None:
+    present = None if row is None else _present_scopes(row)
+    if row is None or present is None or row.revoked_at is not None:
         raise Unauthorised("the token was revoked", fix="get a new one from POST /api/v1/oauth/token")
     if row.expires_at <= means.clock.now():
         raise Unauthorised("the token has expired", fix="get a new one from POST /api/v1/oauth/token")
-    return Actor(row.client_id, _held(row.scopes) & _held(row.client_scopes))
+    return Actor(row.client_id, held(row.scopes) & present)
+
+
+def _present_scopes(row: store.TokenRow) -> frozenset[str] | None:
+    """What the token's client or user holds now; None if it is gone."""
+    if row.client_scopes is not None:
+        return held(row.client_scopes)
+    return None if row.user is None else held(*row.user)
 
 
 def _token_id(means: Means, text: str) -> str | None:
@@ -204,7 +208,7 @@ def _token_id(means: Means, text: str) -> str | None:
 def authenticate(means: Means, client_id: str, client_secret: str) -> Actor:
     """The client itself, by its secret. Raises Unauthorised."""
     row = _proven(means, client_id, client_secret)
-    return Actor(row.id, _held(row.scopes))
+    return Actor(row.id, held(row.scopes))
 
 
 def _proven(means: Means, client_id: str, client_secret: str) -> store.ClientRow:
@@ -246,7 +250,7 @@ def list_tokens(means: Means, page: int, size: int) -> Page:
     """Issued tokens, newest first; never the tokens themselves."""
     with means.database.read() as connection:
         rows, total = store.list_tokens(connection, offset=(page - 1) * size, limit=size)
-    items = [row | {"scopes": sorted(_held(row["scopes"]))} for row in rows]
+    items = [row | {"scopes": sorted(held(row["scopes"]))} for row in rows]
     return Page(items, total, page, size)
 
 
@@ -279,7 +283,7 @@ def read_scopes(means: Means, client_id: str) -> list[str]:
     """A client's scopes, sorted; empty if there is no such client (fidesops)."""
     with means.database.read() as connection:
         row = store.find_client(connection, client_id)
-    return sorted(_held(row.scopes)) if row is not None else []
+    return sorted(held(row.scopes)) if row is not None else []
 
 
 def replace_scopes(means: Means, actor: Actor, client_id: str, scopes: Sequence[str]) -> None:
@@ -319,13 +323,8 @@ def _check_reach(actor: Actor, row: store.ClientRow) -> None:
         raise Forbidden(
             "the root client is changed by settings only", fix="set HABEAS_OAUTH_ROOT_CLIENT_ID and _SECRET"
         )
-    if not _held(row.scopes) <= actor.scopes:
+    if not held(row.scopes) <= actor.scopes:
         raise Forbidden("this client holds scopes that you don't")
-
-
-def _held(scopes: Iterable[Any]) -> frozenset[str]:
-    found = frozenset(str(scope) for scope in scopes)
-    return frozenset(SCOPES) if EVERY_SCOPE in found else found & frozenset(SCOPES)
 
 
 def _digest(secret: str) -> str:

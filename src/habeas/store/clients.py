@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from habeas.store.tables import access_token, client
+from habeas.store.tables import access_token, app_user, client
 
 KEPT_AFTER_EXPIRY = timedelta(days=1)
 
@@ -23,13 +23,14 @@ class ClientRow(NamedTuple):
 
 
 class TokenRow(NamedTuple):
-    """A token with its client's present scopes, None if the client is gone."""
+    """A token with what its holder has now: a client's scopes, or a user's scopes and roles. None: it is gone."""
 
     client_id: str
     scopes: tuple[str, ...]
     expires_at: datetime
     revoked_at: datetime | None
     client_scopes: tuple[str, ...] | None
+    user: tuple[tuple[str, ...], tuple[str, ...]] | None
 
 
 def find_client(connection: Connection, client_id: str) -> ClientRow | None:
@@ -88,8 +89,9 @@ def insert_token(
 
 
 def find_token(connection: Connection, token_id: str) -> TokenRow | None:
-    """A token and its client, in one statement."""
+    """A token and its client or user, in one statement."""
     joined = access_token.outerjoin(client, client.c.id == access_token.c.client_id)
+    joined = joined.outerjoin(app_user, app_user.c.id == access_token.c.client_id)
     columns = (
         access_token.c.client_id,
         access_token.c.scopes,
@@ -97,13 +99,17 @@ def find_token(connection: Connection, token_id: str) -> TokenRow | None:
         access_token.c.revoked_at,
         client.c.id.label("known"),
         client.c.scopes.label("client_scopes"),
+        app_user.c.id.label("known_user"),
+        app_user.c.scopes.label("user_scopes"),
+        app_user.c.roles.label("user_roles"),
     )
     query = select(*columns).select_from(joined).where(access_token.c.id == token_id)
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
     present = None if row.known is None else tuple(row.client_scopes)
-    return TokenRow(row.client_id, tuple(row.scopes), row.expires_at, row.revoked_at, present)
+    user = None if row.known_user is None else (tuple(row.user_scopes), tuple(row.user_roles))
+    return TokenRow(row.client_id, tuple(row.scopes), row.expires_at, row.revoked_at, present, user)
 
 
 def revoke_token(connection: Connection, token_id: str, now: datetime) -> bool:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from habeas.api.access import Form, GuardedRoute, Here, address, bearer_token, needs
+from habeas.api.access import Form, GuardedRoute, Here, bearer_token, needs
 from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, PageNumber, PageOf, PageSize
 from habeas.api.errors import problem
-from habeas.api.limits import CallLimit
+from habeas.api.failures import limit_failures
 from habeas.core.errors import BadInput, Unauthorised
 from habeas.requests import clients
 from habeas.requests.bulk import Page
-from habeas.requests.clients import SCOPES, Actor
+from habeas.requests.clients import Actor
+from habeas.requests.scopes import SCOPES
 
 router = APIRouter(tags=["OAuth"], route_class=GuardedRoute)
-
-T = TypeVar("T")
 
 
 class TokenAnswer(BaseModel):
@@ -88,7 +86,9 @@ def create_token(request: Request, fields: Form, here: Here) -> Any:
         )
     try:
         client_id, secret = _credentials(request, fields)
-        issued = _limited(request, client_id, lambda: clients.issue_token(here, client_id, secret, fields.get("scope")))
+        issued = limit_failures(
+            request, client_id, lambda: clients.issue_token(here, client_id, secret, fields.get("scope"))
+        )
     except Unauthorised as refusal:
         return _invalid_client(refusal)
     except BadInput as refusal:
@@ -117,22 +117,7 @@ def _revoker(request: Request, fields: dict[str, str], here: Here) -> Actor:
     if token is not None:
         return clients.resolve_token(here, token)
     client_id, secret = _credentials(request, fields)
-    return _limited(request, client_id, lambda: clients.authenticate(here, client_id, secret))
-
-
-def _limited(request: Request, client_id: str, call: Callable[[], T]) -> T:
-    """Run the call unless too many failed before, for this account from this address or for the address alone."""
-    limit: CallLimit = request.app.state.failure_limit
-    by_address: CallLimit = request.app.state.address_limit
-    account, place = (address(request), client_id[:64]), (address(request),)
-    limit.check(account)
-    by_address.check(place)
-    try:
-        return call()
-    except Unauthorised:
-        limit.count(account)
-        by_address.count(place)
-        raise
+    return limit_failures(request, client_id, lambda: clients.authenticate(here, client_id, secret))
 
 
 def _credentials(request: Request, fields: dict[str, str]) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from habeas.store.tables.base import UtcDateTime, metadata
 from habeas.store.tables.configuration import connection, dataset, policy, rule, rule_target, setting, storage
 from habeas.store.tables.evidence import audit_trail, ledger, ledger_run, receipt, receipt_head
 from habeas.store.tables.execution import cohort, executor, plan
+from habeas.store.tables.people import app_user, sign_in_failure
 from habeas.store.tables.privacy_requests import execution_log, idempotency, outbox, privacy_request, provided_identity
 from habeas.store.tables.verification import (
     consent_change,
@@ -25,6 +26,7 @@ from habeas.store.tables.verification import (
 __all__ = [
     "UtcDateTime",
     "access_token",
+    "app_user",
     "audit_trail",
     "client",
     "cohort",
@@ -50,6 +52,7 @@ __all__ = [
     "rule",
     "rule_target",
     "setting",
+    "sign_in_failure",
     "storage",
     "verification_code",
 ]
