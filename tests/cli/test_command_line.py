@@ -38,9 +38,9 @@ def test_importing_the_command_line_loads_no_framework_but_its_own() -> None:
 
 COMMANDS = [
     "serve", "worker", "demo", "apply", "doctor", "dataset check", "dataset draft", "connection test",
-    "connection list", "plan explain", "request submit", "request list", "request show", "request watch",
-    "request approve", "request deny", "request retry", "receipt show", "receipt verify", "receipt head",
-    "execution pause", "execution resume", "execution status",
+    "connection list", "category list", "plan explain", "request submit", "request list", "request show",
+    "request watch", "request approve", "request deny", "request retry", "receipt show", "receipt verify",
+    "receipt head", "execution pause", "execution resume", "execution status",
 ]  # fmt: skip
 
 

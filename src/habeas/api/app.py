@@ -19,6 +19,7 @@ from habeas.api.errors import MEDIA_TYPE, add_error_handlers
 from habeas.api.limits import CallLimit
 from habeas.api.routes import (
     audit,
+    categories,
     connections,
     consent,
     datasets,
@@ -101,6 +102,7 @@ def build_app(installation: Installation) -> FastAPI:
         connections,
         datasets,
         drafts,
+        categories,
         storage,
         masking,
         receipts,

@@ -74,7 +74,8 @@ def answer_error(error: HabeasError) -> Response:
 
 
 def _fault(error: HabeasError) -> dict[str, object]:
-    location = [error.part, *(error.where.split(".") if error.where else [])]
+    parts = error.where.split(".") if error.where else []
+    location = [error.part, *(int(part) if part.isdecimal() else part for part in parts)]
     return {"loc": location, "msg": str(error), "type": error.code}
 
 

@@ -54,7 +54,7 @@ def apply(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="YAML or JSON files, read as one.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the difference.")] = False,
 ) -> None:
-    """Make connections, storage, datasets and policies be as declared in files. Safe to run again."""
+    """Make data categories, connections, storage, datasets and policies be as declared in files. Safe to run again."""
     from habeas.cli.client import has_installation, open_blank_client, open_client
     from habeas.cli.declaration import read_declaration
     from habeas.cli.output import answer
@@ -69,7 +69,7 @@ def apply(
 def apply_declaration(client: Client, declared: Declaration, *, dry_run: bool) -> list[dict[str, Any]]:
     """Make the installation be as declared; gives each change. The first that fails raises; those before it stay."""
     done: list[dict[str, Any]] = []
-    for changes in (_storage, _connections, _datasets, _policies):
+    for changes in (_categories, _storage, _connections, _datasets, _policies):
         for change in changes(client, declared):
             remark = change.make() if change.make is not None and not dry_run else None
             made = replace(change, what="same") if remark == _AS_THEY_WERE else change
@@ -85,6 +85,19 @@ def _show(out: Console, changes: Sequence[Mapping[str, Any]], dry_run: bool) -> 
     count = sum(change["what"] != "same" for change in changes)
     same = len(changes) - count
     out.print(f"{count} to do; nothing was written" if dry_run else f"{count} done, {same} as they were")
+
+
+def _categories(client: Client, declared: Declaration) -> Iterator[Change]:
+    """Parents before children, in whatever order the files have them."""
+    for key in sorted(declared.data_categories, key=lambda key: (key.count("."), key)):
+        body = declared.data_categories[key]
+        current = _find(client, f"/data_category/{key}")
+        if current is not None and current["is_default"]:
+            yield Change("data_category", key, "same")  # a file of fides may list the standard taxonomy too
+            continue
+        method = "POST" if current is None else "PUT"
+        plain = {name: body[name] for name in ("name", "description", "parent_key") if name in body}
+        yield _upsert("data_category", key, plain, current, partial(_send, client, method, "/data_category", body))
 
 
 def _storage(client: Client, declared: Declaration) -> Iterator[Change]:
@@ -252,6 +265,10 @@ def _patch(client: Client, path: str, *bodies: Body) -> str | None:
         raise BadInput(failure["message"], where=path)
     warnings = [str(warning) for warning in told.get("warnings") or []]
     return "; ".join(warnings) or None
+
+
+def _send(client: Client, method: str, path: str, body: Body) -> None:
+    client.call(method, path, json=body)
 
 
 def _nothing() -> None:

@@ -10,6 +10,7 @@ import typer
 from habeas.cli.options import Place, placed
 
 if TYPE_CHECKING:
+    from habeas.dataset.load import Loaded
     from habeas.dataset.model import Dataset
     from habeas.dataset.problem import Problem
 
@@ -34,8 +35,9 @@ def check(
     from habeas.cli.client import has_installation
     from habeas.cli.output import Exit, answer, stop
 
-    others = _stored(place) if (has_installation(place) if stored is None else stored) else []
-    problems = _problems(files, others)
+    is_asked = has_installation(place) if stored is None else stored
+    others, own = _stored(place) if is_asked else ([], frozenset())
+    problems = _problems(files, others, own)
     errors = [each for each in problems if each.severity == "error"]
     told = {"errors": len(errors), "warnings": len(problems) - len(errors), "problems": [_told(p) for p in problems]}
     lines = [f"{each.severity}: {each}" for each in problems]
@@ -69,29 +71,42 @@ def draft(
         say(f"written to {output}; fill in data_categories, then: habeas dataset check {output}")
 
 
-def _stored(place: Place) -> list[Dataset]:
+def _stored(place: Place) -> tuple[list[Dataset], frozenset[str]]:
+    """The stored datasets, and the data categories that were added to the taxonomy."""
     from habeas.cli.apply import stored_datasets
+    from habeas.cli.category import own_categories
     from habeas.cli.client import open_client
     from habeas.dataset.load import dataset_from
 
     with open_client(place) as client:
-        return [dataset_from(body, where=f"stored {key}") for key, (_, body) in stored_datasets(client).items()]
+        own = own_categories(client)
+        stored = stored_datasets(client).items()
+        return [dataset_from(body, where=f"stored {key}", own=own) for key, (_, body) in stored], own
 
 
-def _problems(files: list[Path], stored: list[Dataset]) -> list[Problem]:
-    """All problems of the files, in the order of their text; those of stored datasets alone are left out."""
+def _read(files: list[Path], own: frozenset[str]) -> tuple[list[Loaded], list[Problem]]:
+    """The files that can be read, and what is wrong with the others. Categories may be `own`, or declared by a file."""
     from habeas.cli.declaration import read_file
-    from habeas.dataset.check import check_datasets
-    from habeas.dataset.load import read_datasets
+    from habeas.dataset.load import declared_categories, read_datasets
     from habeas.dataset.problem import DatasetProblems
 
     found: list[Problem] = []
     loaded = []
-    for file in files:
+    texts = {str(file): read_file(file) for file in files}
+    known = own.union(*(declared_categories(text, name=name) for name, text in texts.items()))
+    for name, text in texts.items():
         try:
-            loaded.append(read_datasets(read_file(file), name=str(file)))
+            loaded.append(read_datasets(text, name=name, own=known))
         except DatasetProblems as problems:
             found += problems.problems
+    return loaded, found
+
+
+def _problems(files: list[Path], stored: list[Dataset], categories: frozenset[str]) -> list[Problem]:
+    """All problems of the files, in the order of their text; those of stored datasets alone are left out."""
+    from habeas.dataset.check import check_datasets
+
+    loaded, found = _read(files, categories)
     own = [dataset for each in loaded for dataset in each.datasets]
     keys = {dataset.fides_key for dataset in own}
     together = check_datasets([*own, *(dataset for dataset in stored if dataset.fides_key not in keys)])

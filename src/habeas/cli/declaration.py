@@ -1,4 +1,5 @@
-"""What files declare: connections, storage, datasets and policies, read from YAML or JSON into plain values.
+"""What files declare: data categories, connections, storage, datasets and policies, read from YAML or JSON
+into plain values.
 
 The shape of a file is checked here, with the place of each fault; what the parts mean is checked by the API.
 Nothing here calls anything.
@@ -18,6 +19,8 @@ from habeas.dataset.text import Document, read_text
 Body = Mapping[str, Any]
 
 NOUNS = {
+    "data_category": "data_categories",
+    "data_categories": "data_categories",
     "connection": "connections",
     "connections": "connections",
     "storage": "storage",
@@ -26,7 +29,13 @@ NOUNS = {
     "policy": "policies",
     "policies": "policies",
 }
-KEYS = {"connections": "key", "storage": "key", "datasets": "fides_key", "policies": "key"}
+KEYS = {
+    "connections": "key",
+    "storage": "key",
+    "datasets": "fides_key",
+    "policies": "key",
+    "data_categories": "fides_key",
+}
 FIELDS = {
     "connections": {"key", "name", "connection_type", "access", "disabled", "description", "secrets", "datasets"},
     "storage": {"key", "name", "type", "format", "details", "secrets"},
@@ -39,6 +48,7 @@ RULE_FIELDS = {"key", "name", "action_type", "storage_destination_key", "masking
 class Declaration:
     """All that the files declare, by key, in their order. `where` gives each object's file and line."""
 
+    data_categories: dict[str, Body] = field(default_factory=dict)
     connections: dict[str, Body] = field(default_factory=dict)
     storage: dict[str, Body] = field(default_factory=dict)
     datasets: dict[str, Body] = field(default_factory=dict)

@@ -109,6 +109,7 @@ def _of_workers(alive: int) -> Finding:
 
 def _of_connections(client: Client) -> Iterator[Finding]:
     from habeas.cli.apply import stored_datasets
+    from habeas.cli.category import own_categories
 
     for connection in client.pages("/connection"):
         key = connection["key"]
@@ -119,14 +120,14 @@ def _of_connections(client: Client) -> Iterator[Finding]:
         failed = told["test_status"] == "failed"
         reason = str(told.get("failure_reason") or told["test_status"])
         yield Finding("error" if failed else "ok", f"connection {key}", reason)
-    yield from _of_datasets(stored_datasets(client))
+    yield from _of_datasets(stored_datasets(client), own_categories(client))
 
 
-def _of_datasets(stored: dict[str, tuple[str, Any]]) -> Iterator[Finding]:
+def _of_datasets(stored: dict[str, tuple[str, Any]], own: frozenset[str]) -> Iterator[Finding]:
     from habeas.dataset.check import check_datasets
     from habeas.dataset.load import dataset_from
 
-    datasets = [dataset_from(body, where=f"stored {key}") for key, (_, body) in stored.items()]
+    datasets = [dataset_from(body, where=f"stored {key}", own=own) for key, (_, body) in stored.items()]
     for problem in check_datasets(datasets):
         text = f"{problem.path}: {problem.message}"
         yield Finding(problem.severity, f"dataset {problem.dataset}", text, problem.fix or "")

@@ -15,6 +15,7 @@ from habeas import __version__
 from habeas.cli import (
     apply,
     audit,
+    category,
     connection,
     dataset,
     demo,
@@ -49,6 +50,7 @@ for part in (
     demo,
     apply,
     dataset,
+    category,
     connection,
     plan,
     request,

@@ -6,7 +6,7 @@ references lead anywhere is `check`'s question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "Loaded",
     "Problem",
     "dataset_from",
+    "declared_categories",
     "load_datasets",
     "load_yaml",
     "read_datasets",
@@ -57,26 +58,29 @@ def load_yaml(text: str, name: str) -> object:
     return read_text(text, name).value
 
 
-def load_datasets(text: str, *, name: str) -> list[Dataset]:
-    """The datasets of a text whose top is `dataset:`, a list, or one mapping.
+def load_datasets(text: str, *, name: str, own: Collection[str] = frozenset()) -> list[Dataset]:
+    """The datasets of a text whose top is `dataset:`, a list, or one mapping. `own` are the data categories that it may
+    name beside those of the taxonomy; so in the other functions here.
 
     Raises BadSyntax, or DatasetProblems with everything that is wrong. Warnings are `read_datasets`' to tell.
     """
-    return list(read_datasets(text, name=name).datasets)
+    return list(read_datasets(text, name=name, own=own).datasets)
 
 
-def dataset_from(document: Mapping[str, Any], *, where: str, loc: Loc = ("body",)) -> Dataset:
+def dataset_from(
+    document: Mapping[str, Any], *, where: str, loc: Loc = ("body",), own: Collection[str] = frozenset()
+) -> Dataset:
     """One dataset from a parsed body. `loc` is the body's own, such as `("body", 0)`: problems' locs begin with it.
 
     Raises DatasetProblems with everything that is wrong.
     """
-    return read_document(document, where=where, loc=loc).datasets[0]
+    return read_document(document, where=where, loc=loc, own=own).datasets[0]
 
 
-def read_datasets(text: str, *, name: str) -> Loaded:
+def read_datasets(text: str, *, name: str, own: Collection[str] = frozenset()) -> Loaded:
     """As `load_datasets`, with warnings and places."""
     document = read_text(text, name)
-    findings = Findings(document)
+    findings = Findings(document, own)
     nodes = list(_tops(document.value, findings))
     datasets = tuple(read_dataset(node) for node in nodes)
     seen: set[str] = set()
@@ -90,11 +94,22 @@ def read_datasets(text: str, *, name: str) -> Loaded:
     return _loaded(datasets, findings, locs)
 
 
-def read_document(document: Mapping[str, Any], *, where: str, loc: Loc = ("body",)) -> Loaded:
+def read_document(
+    document: Mapping[str, Any], *, where: str, loc: Loc = ("body",), own: Collection[str] = frozenset()
+) -> Loaded:
     """As `dataset_from`, with warnings."""
-    findings = Findings(Document(where, document))
+    findings = Findings(Document(where, document), own)
     dataset = read_dataset(Node(((document, loc),), findings, "", where))
     return _loaded((dataset,), findings, {dataset.fides_key: loc})
+
+
+def declared_categories(text: str, *, name: str) -> frozenset[str]:
+    """The keys that stand under `data_category` of a text, beside its datasets. Raises BadSyntax."""
+    top = read_text(text, name).value
+    listed = top.get("data_category") if isinstance(top, Mapping) else None
+    bodies = listed if isinstance(listed, list) else [listed]
+    keys = (body.get("fides_key") for body in bodies if isinstance(body, Mapping))
+    return frozenset(key for key in keys if isinstance(key, str))
 
 
 def warnings_of(dataset: Dataset) -> list[Problem]:

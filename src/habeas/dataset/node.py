@@ -6,7 +6,7 @@ same as absent. Knows nothing of what the keys mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -21,9 +21,12 @@ _NEAR_MISS = 0.8  # above: a slip of the pen; below: a key that isn't ours
 
 @dataclass
 class Findings:
-    """All problems found in one document so far, in order of finding."""
+    """All problems found in one document so far, in order of finding; `own` are the data categories that it may name
+    beside those of the taxonomy.
+    """
 
     document: Document
+    own: Collection[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, problem: Problem, *, at_key: bool = False) -> None:

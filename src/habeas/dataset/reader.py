@@ -345,7 +345,7 @@ def _categories(node: Node) -> tuple[str, ...]:
     for index, text in node.texts("data_categories"):
         severity: Literal["error", "warning"] = "warning"
         try:
-            today, message = check_category(text)
+            today, message = check_category(text, node.findings.own)
             fix = None
             found[today] = None
         except BadInput as error:

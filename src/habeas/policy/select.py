@@ -72,12 +72,13 @@ def _all_match(fields: Sequence[Field], targets: Sequence[str]) -> bool:
     )
 
 
-def check_policy(policy: Policy) -> list[Problem]:
-    """What contradicts itself or is missing in a policy, errors and warnings. `loc` begins at the policy.
+def check_policy(policy: Policy, own: frozenset[str] = frozenset()) -> list[Problem]:
+    """What contradicts itself or is missing in a policy, errors and warnings. `loc` begins at the policy. `own` are the
+    data categories that a target may name beside those of the taxonomy.
 
     A policy without rules, or a rule without targets, is not an error: both are filled in later calls.
     """
-    problems = [problem for index, rule in enumerate(policy.rules) for problem in _check_rule(rule, index)]
+    problems = [problem for index, rule in enumerate(policy.rules) for problem in _check_rule(rule, index, own)]
     keys = [rule.key for rule in policy.rules]
     for index, key in enumerate(keys):
         if key in keys[:index]:
@@ -89,7 +90,7 @@ def _problem(message: str, loc: Loc, rule: str, fix: str | None = None) -> Probl
     return Problem(message=message, path=f"rule {rule}", loc=loc, fix=fix)
 
 
-def _check_rule(rule: Rule, index: int) -> Iterator[Problem]:
+def _check_rule(rule: Rule, index: int, own: frozenset[str]) -> Iterator[Problem]:
     loc: Loc = ("rules", index)
     if rule.action is ActionType.ACCESS and not rule.storage_key:
         fix = "give a storage_destination_key"
@@ -102,15 +103,15 @@ def _check_rule(rule: Rule, index: int) -> Iterator[Problem]:
         yield msgspec.structs.replace(problem, severity="warning")
     today = today_of(rule.targets)
     for position, target in enumerate(rule.targets):
-        yield from _check_target(rule, target, (*loc, "targets", position))
+        yield from _check_target(rule, target, (*loc, "targets", position), own)
         if today[position] in today[:position]:
             message = f"DataCategory {target} is already specified on Rule {rule.key}"
             yield _problem(message, (*loc, "targets", position), rule.key, "keep one of them")
 
 
-def _check_target(rule: Rule, target: str, loc: Loc) -> Iterator[Problem]:
+def _check_target(rule: Rule, target: str, loc: Loc, own: frozenset[str]) -> Iterator[Problem]:
     try:
-        _, warning = check_category(target)
+        _, warning = check_category(target, own)
     except BadInput as error:
         yield _problem(error.message, loc, rule.key, error.fix)
         return

@@ -22,7 +22,7 @@ from habeas.dataset.model import Dataset
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure, Page
 from habeas.requests.clients import Actor
 from habeas.requests.means import Means
-from habeas.store import audit, connections
+from habeas.store import audit, categories, connections
 from habeas.store import datasets as store
 from habeas.store.session import new_id
 
@@ -44,28 +44,38 @@ def save_documents(means: Means, actor: Actor, connection_key: str, documents: S
     """
     loaded: list[Loaded] = []
     problems: list[Problem] = []
+    own = _own_categories(means)
     for index, document in enumerate(documents):
         try:
-            loaded.append(read_document(document, where=f"item {index + 1}", loc=("body", index)))
+            loaded.append(read_document(document, where=f"item {index + 1}", loc=("body", index), own=own))
         except DatasetProblems as found:
             problems.extend(found.problems)
     if problems:
         raise DatasetProblems(problems)
-    return _save(means, actor, connection_key, loaded)
+    return _save(means, actor, connection_key, loaded, own)
 
 
 def save_text(means: Means, actor: Actor, connection_key: str, text: str) -> Bulk:
     """As `save_documents`, from YAML text with the top key `dataset`; problems name line and column."""
-    loaded = read_datasets(text, name="body")
+    own = _own_categories(means)
+    loaded = read_datasets(text, name="body", own=own)
     if len(loaded.datasets) > MAX_ITEMS:
         raise BadInput(f"more than {MAX_ITEMS} datasets", where="dataset", fix="send them in several calls")
-    return _save(means, actor, connection_key, [loaded])
+    return _save(means, actor, connection_key, [loaded], own)
 
 
-def _save(means: Means, actor: Actor, connection_key: str, loaded: Sequence[Loaded]) -> Bulk:
+def _own_categories(means: Means) -> frozenset[str]:
+    with means.database.read() as connection:
+        return categories.keys(connection)
+
+
+def _save(means: Means, actor: Actor, connection_key: str, loaded: Sequence[Loaded], own: frozenset[str]) -> Bulk:
+    """Save what was read with these categories of one's own; raises Conflict if one of them is gone meanwhile."""
     given = [dataset for each in loaded for dataset in each.datasets]
     bulk = Bulk()
     with means.database.begin() as connection:
+        if not own <= categories.hold(connection):
+            raise Conflict("a data category was deleted meanwhile", fix="send it again")
         owner = _connection(connection, connection_key)
         problems = _problems(connection, given, loaded)
         bulk.warnings = [str(each) for each in problems if not each.refuses_saving]
@@ -127,8 +137,8 @@ def validate_document(means: Means, connection_key: str, document: Mapping[str, 
     `{dataset, traversal_details: {is_traversable, msg}, warnings}`; raises DatasetProblems for faults of form,
     NotFound for the connection.
     """
-    loaded = read_document(document, where="dataset")
     with means.database.read() as connection:
+        loaded = read_document(document, where="dataset", own=categories.keys(connection))
         _connection(connection, connection_key)
         problems = _problems(connection, loaded.datasets, [loaded])
     errors = [str(each) for each in problems if each.severity == "error"]
@@ -161,10 +171,11 @@ def delete_document(means: Means, actor: Actor, connection_key: str, fides_key: 
 
 
 def placed_datasets(connection: Connection) -> list[PlacedDataset]:
-    """Every stored dataset as a value, in order of key. One statement."""
+    """Every stored dataset as a value, in order of key. Two statements."""
+    own = categories.keys(connection)
     return [
         PlacedDataset(
-            read_document(row.body, where=row.fides_key).datasets[0],
+            read_document(row.body, where=row.fides_key, own=own).datasets[0],
             row.version,
             row.connection_key,
             row.access,

@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-from habeas.core.errors import BadInput
-from habeas.core.taxonomy import check_category
 from habeas.requests.bulk import KEY_PATTERN
 
 
@@ -23,19 +21,11 @@ def _clean_lines(text: str) -> str:
     return text
 
 
-def _known_category(key: str) -> str:
-    try:
-        check_category(key)
-    except BadInput as problem:
-        raise ValueError(str(problem)) from None
-    return key
-
-
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), AfterValidator(_clean)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=KEY_PATTERN)]
 Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_clean_lines)]
-Category = Annotated[str, StringConstraints(max_length=255), AfterValidator(_known_category)]
-"""A data category, as written; former keys are taken, unknown ones refused with the nearest."""
+Category = Annotated[str, StringConstraints(max_length=255)]
+"""A data category, as written. Which are known is asked where what is stored can be read."""
 
 
 class Body(BaseModel):

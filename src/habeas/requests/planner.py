@@ -26,7 +26,7 @@ from habeas.policy.model import Policy
 from habeas.requests.policies import stored_policy
 from habeas.requests.sources import FRESH_SECONDS, SchemaKey, Sources
 from habeas.store import bindings as store
-from habeas.store import claims, plans
+from habeas.store import categories, claims, plans
 from habeas.store.bindings import Binding
 from habeas.store.secrets import Vault
 from habeas.store.session import Database
@@ -123,8 +123,11 @@ class Planner:
                 known = dict(self._datasets)
             unread = [each.fides_key for each in found if (each.fides_key, each.version) not in known]
             bodies = store.bodies_of(connection, unread) if unread else {}
+            own = categories.keys(connection) if unread else frozenset()
         datasets = {
-            (each.fides_key, each.version): dataset_from(bodies[each.fides_key], where=f"dataset {each.fides_key}")
+            (each.fides_key, each.version): dataset_from(
+                bodies[each.fides_key], where=f"dataset {each.fides_key}", own=own
+            )
             if each.fides_key in bodies
             else known[each.fides_key, each.version]
             for each in found

@@ -7,7 +7,7 @@ are checked by the strategies themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -24,7 +24,7 @@ from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Category, Key, Name, without_answer_fields
 from habeas.requests.means import Means
 from habeas.requests.policies import check_name, describe_rule, rule_value, seal_strategy
-from habeas.store import audit, destinations
+from habeas.store import audit, categories, destinations
 from habeas.store import policies as store
 from habeas.store.session import new_id
 
@@ -104,7 +104,7 @@ def _save_rule(means: Means, actor: Actor, policy_key: str, item: RuleInput) -> 
             store.add(connection, "rule", values | identity, means.clock.now())
         else:
             store.change(connection, "rule", rule_id, values, means.clock.now())
-        _refuse_contradiction(before, _value(means, connection, policy))
+        _refuse_contradiction(connection, before, _value(means, connection, policy))
         audit.append(connection, means.clock, actor.client_id, "rule.saved", key, {"policy": policy_key})
         return _described(means, connection, policy, key)
 
@@ -159,9 +159,14 @@ def delete_rule(means: Means, actor: Actor, policy_key: str, rule_key: str) -> N
 
 
 def save_targets(means: Means, actor: Actor, policy_key: str, rule_key: str, items: Sequence[TargetInput]) -> Bulk:
-    """Create or update targets of a rule by key; raises NotFound for policy or rule. Former categories warn."""
+    """Create or update targets of a rule by key; raises NotFound for policy or rule, BadInput
+    for a category that nobody knows. Former categories warn.
+    """
     with means.database.read() as connection:
         _rule(connection, _policy(connection, policy_key), rule_key)
+        own = categories.keys(connection)
+    for index, item in enumerate(items):
+        _check_known(item.data_category, own, f"{index}.data_category")
     warnings: list[str] = []
     bulk = save_each(items, lambda item: _save_target(means, actor, policy_key, rule_key, item, warnings.append))
     bulk.warnings = warnings
@@ -171,10 +176,10 @@ def save_targets(means: Means, actor: Actor, policy_key: str, rule_key: str, ite
 def _save_target(
     means: Means, actor: Actor, policy_key: str, rule_key: str, item: TargetInput, warn: Callable[[str], None]
 ) -> dict[str, Any]:
-    category, former = check_category(item.data_category)
-    name = item.name or f"{rule_key}-{category}"
-    key = item.key or key_from(name.replace(".", "_"))
     with means.database.begin() as connection:
+        category, former = check_category(item.data_category, categories.hold(connection))
+        name = item.name or f"{rule_key}-{category}"
+        key = item.key or key_from(name.replace(".", "_"))
         policy = _policy(connection, policy_key)
         rule = _rule(connection, policy, rule_key)
         known = store.find_target(connection, key)
@@ -191,13 +196,20 @@ def _save_target(
             store.add(connection, "target", values | identity, means.clock.now())
         else:
             store.change(connection, "target", known.id, values, means.clock.now())
-        _refuse_contradiction(before, _value(means, connection, policy))
+        _refuse_contradiction(connection, before, _value(means, connection, policy))
         detail = {"policy": policy_key, "rule": rule_key, "data_category": category}
         audit.append(connection, means.clock, actor.client_id, "target.saved", key, detail)
     if former is not None:
         left = escaped(item.data_category)
         warn(f"{former}; it no longer covers {', '.join(left)}" if left else former)
     return {"key": key, "name": name, "data_category": category}
+
+
+def _check_known(category: str, own: Collection[str], where: str) -> None:
+    try:
+        check_category(category, own)
+    except BadInput as problem:
+        raise BadInput(problem.message, where=where, fix=problem.fix) from None
 
 
 def list_targets(means: Means, policy_key: str, rule_key: str, page: int, size: int) -> Page:
@@ -266,9 +278,10 @@ def _described(means: Means, connection: Connection, policy: store.PolicyRow, ke
     raise NotFound(f"No Rule found for key {key} on Policy {policy.key}.")
 
 
-def _refuse_contradiction(before: Policy, after: Policy) -> None:
+def _refuse_contradiction(connection: Connection, before: Policy, after: Policy) -> None:
     """Raises BadInput for an error that this change brings in; a policy still being built may have others."""
-    present = {each.message for each in check_policy(before)}
-    for problem in check_policy(after):
+    own = categories.keys(connection)
+    present = {each.message for each in check_policy(before, own)}
+    for problem in check_policy(after, own):
         if problem.severity == "error" and problem.message not in present:
             raise BadInput(problem.message, fix=problem.fix)

@@ -18,6 +18,7 @@ def _scopes() -> tuple[str, ...]:
         "connection": (*crud, "authorize", "instantiate"),
         "connection_type": ("read",),
         "consent": ("read",),
+        "data_category": crud,
         "dataset": crud,
         "email": crud,
         "encryption": ("exec",),

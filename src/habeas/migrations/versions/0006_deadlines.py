@@ -1,4 +1,6 @@
-"""Deadlines, duplicates, custom fields, retention; indexes for every order and filter of a list of requests."""
+"""Deadlines, duplicates, custom fields, retention; data categories of operators; indexes for every order and filter
+of a list of requests.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,18 @@ _FOLDED, _CHARACTERS = "ix_privacy_request_external_folded", "ix_privacy_request
 
 def upgrade() -> None:
     """Make the tables and columns."""
+    op.create_table(
+        "data_category",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(), nullable=False),
+        sa.Column("fides_key", sa.String(length=255), nullable=False),
+        sa.Column("parent_key", sa.String(length=255), nullable=True),
+        sa.Column("name", sa.String(length=255), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_data_category")),
+        sa.UniqueConstraint("fides_key", name=op.f("uq_data_category_fides_key")),
+    )
     with op.batch_alter_table("privacy_request") as request:
         request.add_column(sa.Column("withheld", sa.JSON()))
         request.add_column(sa.Column("absent_kinds", sa.JSON()))
@@ -60,6 +74,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them, and all they hold."""
+    op.drop_table("data_category")
     for name in (_FOLDED, _CHARACTERS):
         op.execute(f"DROP INDEX IF EXISTS {name}")
     for name in (*_PARTIAL, *_NEW):

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from habeas.store.tables.access import access_token, client
 from habeas.store.tables.base import UtcDateTime, metadata
-from habeas.store.tables.configuration import connection, dataset, policy, rule, rule_target, setting, storage
+from habeas.store.tables.configuration import (
+    connection,
+    data_category,
+    dataset,
+    policy,
+    rule,
+    rule_target,
+    setting,
+    storage,
+)
 from habeas.store.tables.evidence import audit_trail, ledger, ledger_run, receipt, receipt_head
 from habeas.store.tables.execution import cohort, executor, plan
 from habeas.store.tables.people import app_user, sign_in_failure
@@ -34,6 +43,7 @@ __all__ = [
     "consent_change",
     "consent_preference",
     "consent_request",
+    "data_category",
     "dataset",
     "email_config",
     "execution_log",

@@ -1,4 +1,4 @@
-"""Tables of what operators configure: connections, datasets, policies, destinations, switches."""
+"""Tables of what operators configure: connections, datasets, policies, destinations, data categories, switches."""
 
 from __future__ import annotations
 
@@ -79,6 +79,16 @@ dataset = Table(
     Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("body", JSON, nullable=False),  # the document as given
     Column("version", String(64), nullable=False),  # digest of the body
+)
+
+data_category = Table(  # those that operators add to the taxonomy
+    "data_category",
+    metadata,
+    *base_columns(),
+    Column("fides_key", String(255), nullable=False, unique=True),
+    Column("parent_key", String(255)),  # None: a root
+    Column("name", String(255)),
+    Column("description", Text),
 )
 
 storage = Table(
