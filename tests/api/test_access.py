@@ -20,6 +20,7 @@ OPEN = {
     ("POST", "/api/v1/login"),
     ("POST", "/api/v1/logout"),
     ("POST", "/api/v1/user/accept-invite"),
+    ("GET", "/api/v1/oauth/callback"),
     ("GET", "/api/v1/id-verification/config"),
     ("POST", "/api/v1/privacy-request/unknown/verify"),
     ("POST", "/api/v1/privacy-request/unknown/verify/resend"),

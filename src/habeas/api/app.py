@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from habeas import __version__
 from habeas.api import docs
@@ -22,6 +22,7 @@ from habeas.api.routes import (
     categories,
     connections,
     consent,
+    cryptography,
     datasets,
     drafts,
     email,
@@ -35,6 +36,7 @@ from habeas.api.routes import (
     policies,
     privacy_requests,
     receipts,
+    saas,
     storage,
     users,
     verification,
@@ -115,6 +117,8 @@ def build_app(installation: Installation) -> FastAPI:
         email,
         verification,
         consent,
+        cryptography,
+        saas,
     ):
         api.include_router(each.router)
     app.include_router(api)
@@ -143,6 +147,10 @@ def _add_documentation(app: FastAPI) -> None:
     async def page(_: Request) -> HTMLResponse:
         return HTMLResponse(docs.page_of(document()), headers={"Content-Security-Policy": docs.POLICY})
 
+    async def root(_: Request) -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    app.add_route("/", root, include_in_schema=False)
     app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_route(f"{API}/openapi.json", openapi, include_in_schema=False)
     app.add_route("/docs", page, include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Routes of storage destinations."""
+"""Routes of storage destinations, and of documents handed in for a request."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from habeas.requests import destinations
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Page
 from habeas.requests.clients import Actor
 from habeas.requests.destinations import DestinationInput
+from habeas.requests.upload import UploadInput, upload
 
 router = APIRouter(tags=["Storage"], route_class=GuardedRoute)
 
@@ -37,6 +38,12 @@ class StorageSecretsAnswer(BaseModel):
     msg: str
     test_status: str | None
     failure_reason: str | None
+
+
+class UploadAnswer(BaseModel):
+    """Where the document is."""
+
+    location: str
 
 
 Read = Annotated[Actor, needs("storage:read")]
@@ -75,3 +82,9 @@ def put_storage_secrets(
 def delete_storage_config(config_key: str, here: Here, actor: Annotated[Actor, needs("storage:delete")]) -> None:
     """Delete a destination that no rule names."""
     destinations.delete_destination(here, actor, config_key)
+
+
+@router.post("/storage/{request_id}", response_model=UploadAnswer, status_code=201)
+def upload_document(request_id: str, given: Annotated[UploadInput, Body()], here: Here, actor: Write) -> dict[str, str]:
+    """Store a JSON document for a request, beside its packages and never in their place."""
+    return {"location": upload(here, actor, request_id, given)}
