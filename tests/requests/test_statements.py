@@ -4,13 +4,19 @@ can't grow unseen. Advisory locks touch no table and aren't counted, nor are the
 
 from __future__ import annotations
 
+import gc
 import re
 import sqlite3
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 
+from habeas.connectors.sql.sqlite_session import SqliteSession
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.requests.connections import ConnectionInput, save_connections, set_secrets
 from habeas.requests.datasets import save_text
@@ -21,6 +27,7 @@ from habeas.requests.service import read_request, submit
 from requestbook import CLIENT, item, statements_of, wait_until
 
 BASE, PER_COLLECTION = 12, 2  # design.md §10
+MOST_A_MEMBER = 10_000  # bytes held at once for a member of a cohort of some hundreds
 
 SHOP = """
 dataset:
@@ -65,6 +72,61 @@ class Worker:
         assert shown["outcome"] in ("delivered", "erased"), shown
         return len([each for each in seen if not re.search("pg_advisory|pg_notify", each)])
 
+    def count_cohort(self, policy: str, people: range) -> Costs:
+        """What these people's requests cost as one cohort, without taking them in, and the peak of what it held."""
+        given = [item(policy_key=policy, identity={"email": f"person{number}@example.com"}) for number in people]
+        taken = [
+            each["id"]
+            for at in range(0, len(given), 50)
+            for each in submit(self._installation, given[at : at + 50], actor=CLIENT).succeeded
+        ]
+        commits: list[object] = []
+        engine, note = self._installation.database._engine, commits.append
+        sa.event.listen(engine, "commit", note)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            with statements_of(self._installation) as seen, asked_of_the_store() as asked:
+                assert self._dispatcher.run_once() == len(taken)
+                wait_until(lambda: self.engine.running() == 0, 120)
+            held = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            sa.event.remove(engine, "commit", note)
+        shown = [read_request(self._installation, each) for each in (taken[0], taken[-1])]
+        assert {(each["status"], each["outcome"]) for each in shown} <= {
+            ("complete", "delivered"),
+            ("complete", "erased"),
+        }
+        return Costs(len(seen), len(commits), len(asked), held)
+
+
+class Costs(NamedTuple):
+    """Statements and commits of our own database, statements of the store, bytes held at most."""
+
+    statements: int
+    commits: int
+    asked: int
+    held: int
+
+
+@contextmanager
+def asked_of_the_store() -> Iterator[list[str]]:
+    """Names of the calls by which sessions of SQLite stores are asked while the block runs."""
+    asked: list[str] = []
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("change", "fetch", "stream", "put"):
+            patched.setattr(SqliteSession, name, _noting(asked, name, getattr(SqliteSession, name)))
+        yield asked
+
+
+def _noting(asked: list[str], name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*arguments: Any, **named: Any) -> Any:
+        asked.append(name)
+        return ask(*arguments, **named)
+
+    return noted
+
 
 @pytest.fixture
 def worker(installation: Installation) -> Iterator[Worker]:
@@ -73,16 +135,16 @@ def worker(installation: Installation) -> Iterator[Worker]:
     made.engine.shutdown(10)
 
 
-def connect(installation: Installation, folder: Path, collections: int, store: str = "shop") -> None:
+def connect(installation: Installation, folder: Path, collections: int, store: str = "shop", people: int = 5) -> None:
     path = folder / f"{store}.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE customers (id integer PRIMARY KEY, email text, name text)")
-        people = [(number, f"person{number}@example.com", f"Name {number}") for number in range(5)]
-        connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", people)
+        rows = [(number, f"person{number}@example.com", f"Name {number}") for number in range(people)]
+        connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", rows)
         for table in range(1, collections):
             columns = "id integer PRIMARY KEY, customer_id integer REFERENCES customers, note text"
             connection.execute(f"CREATE TABLE orders{table} ({columns})")
-            orders = [(number, number, f"note {number}") for number in range(5)]
+            orders = [(number, number, f"note {number}") for number in range(people)]
             connection.executemany(f"INSERT INTO orders{table} VALUES (?, ?, ?)", orders)
     connection.close()
     given = ConnectionInput(name=store, key=store, connection_type="sqlite", access="write")
@@ -117,3 +179,15 @@ def test_a_lone_erasure_costs_few_statements(
     connect(installation, tmp_path, collections)
     worker.count("delete", 1)
     assert worker.count("delete", 2) <= BASE + PER_COLLECTION * collections
+
+
+@pytest.mark.parametrize("policy", ["download", "delete"])
+def test_a_cohort_costs_the_same_however_many_its_members(
+    installation: Installation, worker: Worker, tmp_path: Path, policy: str
+) -> None:
+    few, many = range(2, 12), range(12, 312)
+    connect(installation, tmp_path, 3, people=many.stop)
+    worker.count(policy, 1)  # the first one also plans
+    small, large = worker.count_cohort(policy, few), worker.count_cohort(policy, many)
+    assert large[:3] == small[:3]
+    assert (large.held - small.held) / (len(many) - len(few)) < MOST_A_MEMBER
