@@ -10,13 +10,15 @@ import pytest
 
 from habeas.requests.scopes import SCOPES
 
-from .conftest import Api, open_api
+from .conftest import ROOT_ID, ROOT_SECRET, Api, open_api
 
 OPEN = {
     ("GET", "/health"),
     ("GET", "/.well-known/habeas-receipt-keys.json"),
+    ("GET", "/.well-known/oauth-authorization-server"),
     ("POST", "/api/v1/oauth/token"),
     ("POST", "/api/v1/oauth/revoke"),
+    ("POST", "/api/v1/oauth/introspect"),
     ("POST", "/api/v1/login"),
     ("POST", "/api/v1/logout"),
     ("POST", "/api/v1/user/accept-invite"),
@@ -43,6 +45,14 @@ def routes(document: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
             yield method.upper(), re.sub(r"{\w+}", "unknown", path), scopes[0] if scopes else None
 
 
+def session_of(api: Api, username: str) -> tuple[str, str]:
+    """A new owner's id and session."""
+    made = api.ok("POST", "/user", json={"username": username, "password": "Correct-horse-7"})
+    api.ok("PUT", f"/user/{made['id']}/permission", json={"roles": ["owner"]})
+    told = api.ok("POST", "/login", token=None, json={"username": username, "password": "Correct-horse-7"})
+    return made["id"], told["token_data"]["access_token"]
+
+
 def test_only_the_listed_routes_are_open(document: dict[str, Any]) -> None:
     assert {(method, path) for method, path, scope in routes(document) if scope is None} == OPEN
 
@@ -59,6 +69,12 @@ def test_every_route_refuses_every_wrong_caller_before_it_reads_the_body(
     api.call("POST", "/oauth/revoke", data={"token": revoked})
     of_gone = api.token_of(*gone)
     api.call("DELETE", f"/oauth/client/{gone[0]}")
+    expired = api.token_with(*SCOPES)
+    api.clock.advance(61 * 60)
+    api.token = api.token_of(ROOT_ID, ROOT_SECRET)
+    left, demoted = session_of(api, "left"), session_of(api, "demoted")
+    api.call("DELETE", f"/user/{left[0]}")
+    api.call("PUT", f"/user/{demoted[0]}/permission", json={"roles": ["viewer"]})
     header, payload, signature = api.token.split(".")
     tokens = {
         None: 401,
@@ -66,6 +82,9 @@ def test_every_route_refuses_every_wrong_caller_before_it_reads_the_body(
         f"{header}.{payload}.{signature[::-1]}": 401,
         revoked: 401,
         of_gone: 401,
+        expired: 401,
+        left[1]: 401,
+        demoted[1]: 401,
         api.token_with(): 403,
     }
     for method, path, scope in routes(document):
@@ -87,6 +106,9 @@ def test_every_route_lets_its_own_scope_in(shared_api: Api, document: dict[str, 
         token = tokens.setdefault(scope, shared_api.token_with(scope))
         answer = shared_api.call(method, path, token=token, content=b"{not json")
         assert answer.status_code not in (401, 403, 500), (method, path, answer.text)
+        if (method, path) == ("DELETE", "/api/v1/oauth/token"):  # it did what it says, to all that were issued
+            tokens.clear()
+            shared_api.token = shared_api.token_of(ROOT_ID, ROOT_SECRET)
         lacking = shared_api.token_with(*(set(SCOPES) - {scope}))
         assert shared_api.call(method, path, token=lacking).status_code == 403
 

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -214,8 +215,13 @@ def authenticate(means: Means, client_id: str, client_secret: str) -> Actor:
 def _proven(means: Means, client_id: str, client_secret: str) -> store.ClientRow:
     with means.database.read() as connection:
         row = store.find_client(connection, client_id)
-    known = row.secret_digest if row is not None else _digest("")
-    if not hmac.compare_digest(known, _digest(client_secret)) or row is None:
+    given, known, former = _digest(client_secret), _digest(""), _digest("")
+    if row is not None:
+        known = row.secret_digest
+        overlaps = row.former_until is not None and row.former_until > means.clock.now()
+        former = (row.former_secret_digest if overlaps else None) or known
+    matches = [hmac.compare_digest(each, given) for each in (known, former)]
+    if row is None or not any(matches):
         raise Unauthorised("Authentication Failure", fix="check client_id and client_secret")
     return row
 
@@ -246,10 +252,41 @@ def revoke_token_by_id(means: Means, actor: Actor, token_id: str) -> None:
         audit.append(connection, means.clock, actor.client_id, "token.revoked", token_id, None)
 
 
-def list_tokens(means: Means, page: int, size: int) -> Page:
-    """Issued tokens, newest first; never the tokens themselves."""
+def revoke_all_tokens(means: Means, actor: Actor, client_id: str | None = None) -> int:
+    """Revoke every token of a client or user, or of all, the actor's own too; how many were live.
+
+    As with a single listed token, it is no matter what the holders may do. Raises NotFound for an unknown holder.
+    """
+    now = means.clock.now()
+    with means.database.begin() as connection:
+        if client_id is not None and not store.is_holder(connection, client_id):
+            raise NotFound("there is no client or user of this id", where="client_id")
+        count = store.revoke_live_tokens(connection, client_id, now)
+        audit.append(connection, means.clock, actor.client_id, "token.all_revoked", client_id, {"tokens": count})
+    return count
+
+
+def introspect_token(means: Means, actor: Actor, text: str) -> dict[str, Any]:
+    """What a token is worth now (RFC 7662 §2.2): `{active: False}` alone for one that isn't good, or that is neither
+    the actor's own nor shown to it by `client:read`.
+    """
+    token_id = _token_id(means, text)
     with means.database.read() as connection:
-        rows, total = store.list_tokens(connection, offset=(page - 1) * size, limit=size)
+        row = store.find_token(connection, token_id) if token_id is not None else None
+    present = None if row is None else _present_scopes(row)
+    if row is None or present is None or row.revoked_at is not None or row.expires_at <= means.clock.now():
+        return {"active": False}
+    if row.client_id != actor.client_id and "client:read" not in actor.scopes:
+        return {"active": False}
+    told: dict[str, Any] = {"active": True, "scope": " ".join(sorted(held(row.scopes) & present))}
+    told |= {"client_id": row.client_id, "sub": row.client_id, "token_type": "Bearer", "jti": token_id}
+    return told | {"exp": int(row.expires_at.timestamp()), "iat": int(row.issued_at.timestamp())}
+
+
+def list_tokens(means: Means, page: int, size: int, client_id: str | None = None) -> Page:
+    """Issued tokens, of one client or user or of all, newest first; never the tokens themselves."""
+    with means.database.read() as connection:
+        rows, total = store.list_tokens(connection, client_id, offset=(page - 1) * size, limit=size)
     items = [row | {"scopes": sorted(held(row["scopes"]))} for row in rows]
     return Page(items, total, page, size)
 
@@ -263,6 +300,23 @@ def create_client(means: Means, actor: Actor, scopes: Sequence[str]) -> tuple[st
         store.insert_client(connection, row, means.clock.now())
         audit.append(connection, means.clock, actor.client_id, "client.created", row.id, {"scopes": list(wanted)})
     return row.id, secret
+
+
+def rotate_secret(means: Means, actor: Actor, client_id: str, overlap: timedelta) -> dict[str, Any]:
+    """Another secret for a client: `{client_id, client_secret, former_valid_until}`; the one before works until then,
+    one before that no more. Tokens stay. Raises NotFound; Forbidden for the root client and for one that holds more.
+    """
+    secret, now = new_secret(), means.clock.now()
+    until = now + overlap if overlap else None
+    with means.database.begin() as connection:
+        row = store.find_client(connection, client_id)
+        if row is None:
+            raise NotFound("there is no client of this id", where="client_id")
+        _check_reach(actor, row)
+        store.rotate_secret(connection, client_id, _digest(secret), until, now)
+        detail = {"overlap_minutes": int(overlap.total_seconds() // 60)}
+        audit.append(connection, means.clock, actor.client_id, "client.secret", client_id, detail)
+    return {"client_id": client_id, "client_secret": secret, "former_valid_until": until}
 
 
 def delete_client(means: Means, actor: Actor, client_id: str) -> None:

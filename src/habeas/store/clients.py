@@ -20,6 +20,8 @@ class ClientRow(NamedTuple):
     secret_digest: str
     scopes: tuple[str, ...]
     created_by: str | None  # None: the installation's own, the root client
+    former_secret_digest: str | None = None
+    former_until: datetime | None = None
 
 
 class TokenRow(NamedTuple):
@@ -27,6 +29,7 @@ class TokenRow(NamedTuple):
 
     client_id: str
     scopes: tuple[str, ...]
+    issued_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
     client_scopes: tuple[str, ...] | None
@@ -35,9 +38,11 @@ class TokenRow(NamedTuple):
 
 def find_client(connection: Connection, client_id: str) -> ClientRow | None:
     """The client of that id."""
-    columns = (client.c.id, client.c.secret_digest, client.c.scopes, client.c.created_by)
-    row = connection.execute(select(*columns).where(client.c.id == client_id)).one_or_none()
-    return None if row is None else ClientRow(row.id, row.secret_digest, tuple(row.scopes), row.created_by)
+    row = connection.execute(select(client).where(client.c.id == client_id)).one_or_none()
+    if row is None:
+        return None
+    former = (row.former_secret_digest, row.former_until)
+    return ClientRow(row.id, row.secret_digest, tuple(row.scopes), row.created_by, *former)
 
 
 def find_root(connection: Connection) -> ClientRow | None:
@@ -67,10 +72,18 @@ def set_scopes(connection: Connection, client_id: str, scopes: Sequence[str], no
 
 def set_secret(connection: Connection, client_id: str, secret_digest: str, now: datetime) -> None:
     """Replace a client's secret; its tokens end with the old one."""
-    connection.execute(
-        update(client).where(client.c.id == client_id).values(secret_digest=secret_digest, updated_at=now)
-    )
+    values = {"secret_digest": secret_digest, "former_secret_digest": None, "former_until": None, "updated_at": now}
+    connection.execute(update(client).where(client.c.id == client_id).values(**values))
     connection.execute(delete(access_token).where(access_token.c.client_id == client_id))
+
+
+def rotate_secret(
+    connection: Connection, client_id: str, secret_digest: str, former_until: datetime | None, now: datetime
+) -> None:
+    """Replace a client's secret; the present one works until `former_until`, if given. Tokens stay."""
+    former = client.c.secret_digest if former_until is not None else None
+    values = {"secret_digest": secret_digest, "former_secret_digest": former, "former_until": former_until}
+    connection.execute(update(client).where(client.c.id == client_id).values(**values, updated_at=now))
 
 
 def delete_client(connection: Connection, client_id: str) -> bool:
@@ -95,6 +108,7 @@ def find_token(connection: Connection, token_id: str) -> TokenRow | None:
     columns = (
         access_token.c.client_id,
         access_token.c.scopes,
+        access_token.c.issued_at,
         access_token.c.expires_at,
         access_token.c.revoked_at,
         client.c.id.label("known"),
@@ -109,7 +123,7 @@ def find_token(connection: Connection, token_id: str) -> TokenRow | None:
         return None
     present = None if row.known is None else tuple(row.client_scopes)
     user = None if row.known_user is None else (tuple(row.user_scopes), tuple(row.user_roles))
-    return TokenRow(row.client_id, tuple(row.scopes), row.expires_at, row.revoked_at, present, user)
+    return TokenRow(row.client_id, tuple(row.scopes), row.issued_at, row.expires_at, row.revoked_at, present, user)
 
 
 def revoke_token(connection: Connection, token_id: str, now: datetime) -> bool:
@@ -118,9 +132,27 @@ def revoke_token(connection: Connection, token_id: str, now: datetime) -> bool:
     return connection.execute(update(access_token).where(live).values(revoked_at=now)).rowcount == 1
 
 
-def list_tokens(connection: Connection, *, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """Tokens not yet dropped, newest first, and how many there are."""
-    total = connection.execute(select(func.count()).select_from(access_token)).scalar_one()
+def revoke_live_tokens(connection: Connection, client_id: str | None, now: datetime) -> int:
+    """Revoke all live tokens, of one client or user or of everybody; how many there were."""
+    live = [access_token.c.revoked_at.is_(None), access_token.c.expires_at > now]
+    if client_id is not None:
+        live.append(access_token.c.client_id == client_id)
+    return connection.execute(update(access_token).where(*live).values(revoked_at=now)).rowcount
+
+
+def is_holder(connection: Connection, holder: str) -> bool:
+    """Whether there is a client or a user of that id."""
+    found = select(client.c.id).where(client.c.id == holder), select(app_user.c.id).where(app_user.c.id == holder)
+    return any(connection.execute(each).first() is not None for each in found)
+
+
+def list_tokens(
+    connection: Connection, client_id: str | None, *, offset: int, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Tokens not yet dropped, of one holder or all, newest first, and how many there are."""
+    matching = [access_token.c.client_id == client_id] if client_id is not None else []
+    total = connection.execute(select(func.count()).select_from(access_token).where(*matching)).scalar_one()
     order = (access_token.c.issued_at.desc(), access_token.c.id)
-    rows = connection.execute(select(access_token).order_by(*order).offset(offset).limit(limit)).mappings()
+    found = select(access_token).where(*matching).order_by(*order).offset(offset).limit(limit)
+    rows = connection.execute(found).mappings()
     return [dict(row) for row in rows], total

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body, Query, Request
 from pydantic import BaseModel, Field
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from habeas.api.access import Form, GuardedRoute, Here, bearer_token, needs
 from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, PageNumber, PageOf, PageSize
@@ -52,6 +52,39 @@ class TokenListItem(BaseModel):
     revoked_at: datetime | None
 
 
+class IntrospectionAnswer(BaseModel):
+    """What a token is worth; all but `active` only where it is."""
+
+    active: bool
+    scope: str | None = None
+    client_id: str | None = None
+    sub: str | None = None
+    token_type: str | None = None
+    jti: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+
+
+class RevokedAnswer(BaseModel):
+    """How many live tokens were revoked."""
+
+    revoked: int
+
+
+class RotationInput(BaseModel):
+    """How long the former secret goes on working; 0 ends it at once."""
+
+    overlap_minutes: int = Field(default=24 * 60, ge=0, le=30 * 24 * 60)
+
+
+class RotatedAnswer(BaseModel):
+    """The new secret, shown only here."""
+
+    client_id: str
+    client_secret: str
+    former_valid_until: datetime | None
+
+
 class ScopesInput(BaseModel):
     """Scopes as documented; a bare array is taken too."""
 
@@ -74,6 +107,8 @@ _TOKEN_BODY = _form_body(  # the words are descriptions
     scope="scopes joined by spaces, to get a part of the client's",
 )
 _REVOKE_BODY = _form_body(token="the token to revoke", client_id="unless in a header", client_secret="as client_id")  # noqa: S106 – descriptions
+
+_INTROSPECT_BODY = _form_body(token="the token", client_id="unless in a header", client_secret="as client_id")  # noqa: S106 – descriptions
 
 
 @router.post("/oauth/token", response_model=TokenAnswer, openapi_extra=_TOKEN_BODY)
@@ -142,15 +177,42 @@ def _invalid_client(refusal: Unauthorised) -> Response:
     return problem(401, str(refusal), code=refusal.code, more={"error": "invalid_client"}, headers=headers)
 
 
+@router.post("/oauth/introspect", response_model=IntrospectionAnswer, openapi_extra=_INTROSPECT_BODY)
+def introspect_token(request: Request, fields: Form, here: Here) -> Response:
+    """What a token is worth now (RFC 7662). The caller proves itself as for revoking; it sees its own tokens, and with
+    `client:read` all.
+    """
+    try:
+        actor = _revoker(request, fields, here)
+    except Unauthorised as refusal:
+        return _invalid_client(refusal)
+    if not fields.get("token"):
+        return problem(400, "token is missing", code="bad_input", more={"error": "invalid_request"})
+    return JSONResponse(clients.introspect_token(here, actor, fields["token"]))
+
+
 @router.get("/oauth/token", response_model=PageOf[TokenListItem])
 def get_tokens(
     here: Here,
     _: Annotated[Actor, needs("client:read")],
+    client_id: Annotated[str | None, Query(max_length=64, description="of this client or user only")] = None,
     page: PageNumber = FIRST_PAGE,
     size: PageSize = PAGE_SIZE,
 ) -> Page:
-    """Issued tokens, newest first."""
-    return clients.list_tokens(here, page, size)
+    """Issued tokens and sessions of users, newest first."""
+    return clients.list_tokens(here, page, size, client_id)
+
+
+@router.delete("/oauth/token", response_model=RevokedAnswer)
+def delete_all_tokens(here: Here, actor: Annotated[Actor, needs("client:delete")]) -> dict[str, int]:
+    """Revoke all tokens and end all sessions at once, the caller's too."""
+    return {"revoked": clients.revoke_all_tokens(here, actor)}
+
+
+@router.delete("/oauth/client/{client_id}/token", response_model=RevokedAnswer)
+def delete_client_tokens(client_id: str, here: Here, actor: Annotated[Actor, needs("client:delete")]) -> dict[str, int]:
+    """Revoke all tokens of a client, or end all sessions of a user, at once."""
+    return {"revoked": clients.revoke_all_tokens(here, actor, client_id)}
 
 
 @router.delete("/oauth/token/{token_id}", status_code=204)
@@ -166,6 +228,17 @@ def create_client(
     """A new client with some of the caller's own scopes. Its secret is never shown again."""
     client_id, secret = clients.create_client(here, actor, _names(scopes))
     return {"client_id": client_id, "client_secret": secret}
+
+
+@router.post("/oauth/client/{client_id}/secret", response_model=RotatedAnswer)
+def rotate_client_secret(
+    client_id: str,
+    here: Here,
+    actor: Annotated[Actor, needs("client:update")],
+    given: Annotated[RotationInput, Body()] = RotationInput(),
+) -> dict[str, Any]:
+    """Another secret for a client, shown only here; the one before works for the time of the overlap."""
+    return clients.rotate_secret(here, actor, client_id, timedelta(minutes=given.overlap_minutes))
 
 
 @router.delete("/oauth/client/{client_id}")
