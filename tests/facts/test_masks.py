@@ -12,12 +12,15 @@ from casebook import load_case, load_facts
 from habeas.core.errors import BadInput
 from habeas.core.values import canonical_text
 from habeas.dataset.load import dataset_from
+from habeas.dataset.model import StrategyChoice
 from habeas.deliver.sealing import SealedText, check_encryption_key
 from habeas.masking.registry import strategy
 from habeas.masking.strategies.aes_encrypt import nonce_of
 from habeas.plan.build import build_plan
 from habeas.plan.graph import BoundDataset, Catalog
 from habeas.plan.model import Plan
+from habeas.policy.model import ActionType, Policy, Rule
+from habeas.policy.select import check_policy
 from planbook import policy_of, schema_of
 
 Fact = dict[str, Any]
@@ -103,12 +106,27 @@ def test_a_sealed_package_opens_with_its_key(fact: Fact) -> None:
     assert AESGCM(key.encode()).decrypt(raw[:12], raw[12:], raw[:12]).decode() == fact["expect"]["decrypts_back_to"]
 
 
+# There is no way to hand in a nonce, empty or not: each text draws its own.
+DRAWN_NONCES = {"F0339", "F0341"}
+
+
 @facts("aes_gcm_validation")
-def test_a_key_of_another_length_is_refused(fact: Fact) -> None:
+def test_a_key_of_another_length_is_refused_and_a_nonce_is_never_empty(fact: Fact) -> None:
     assert fact["expect"]["raises"] == "ValueError"
-    if "key" in fact["input"]["case"]:  # there is no way to hand in a nonce, empty or not
+    if fact["id"] not in DRAWN_NONCES:
         with pytest.raises(BadInput):
             check_encryption_key("k" * 13)
+        return
+    sealed = []
+    for _ in range(2):
+        parts = bytearray()
+        text = SealedText(parts.extend, "k" * 16)
+        text.write(b"same")
+        text.finish()
+        sealed.append(base64.b64decode(bytes(parts)))
+    first, second = sealed
+    assert len(first) == 12 + len(b"same") + 16
+    assert first[:12] != second[:12]
 
 
 CUSTOMER = """
@@ -141,6 +159,11 @@ def test_an_update_writes_the_targeted_fields_by_the_key(fact: Fact) -> None:
             assert mask.length == 40
 
 
+# One category on two erasure rules is refused when it is saved: one of two masks would win by chance.
+TWICE = "F0459"
+NULL = StrategyChoice("null_rewrite", {})
+
+
 @facts("erasure_affected_fields")
 def test_fields_that_an_erasure_takes(fact: Fact) -> None:
     given = fact["input"]
@@ -161,9 +184,13 @@ def test_fields_that_an_erasure_takes(fact: Fact) -> None:
         ],
     }
     catalog = Catalog((BoundDataset(dataset_from(document, where="fact"), "db"),))
-    targets = given.get("erasure_targets")
-    if targets is None:  # one category on two erasure rules: refused when saved (ruling 19)
+    if fact["id"] == TWICE:
+        ((first,), (second,)) = given["erasure_rules_targets"]
+        rules = (Rule("one", ActionType.ERASURE, (names[first],), None, NULL),
+                 Rule("two", ActionType.ERASURE, (names[second],), None, NULL))  # fmt: skip
+        assert "action conflict" in check_policy(Policy("p", rules))[0].message
         return
+    targets = given["erasure_targets"]
     policy = policy_of({"erasure": [names[each] for each in targets], "access": ["user"]})
     fields = [mask.field for step in build_plan(policy, catalog, ["email"], region="US").steps for mask in step.masks]
     assert sorted(fields) == sorted(fact["expect"]["equals"])

@@ -25,11 +25,14 @@ def facts(*topics: str) -> Any:
 AS_STORES_WRITE = {"F0382": "1"}
 
 
-@facts("type_coercion")
+# Object ids belong to MongoDB, which isn't built yet.
+OBJECT_IDS = {"F0391", "F0393"}
+COERCIONS = [fact for fact in load_facts("type_coercion") if fact["id"] not in OBJECT_IDS]
+
+
+@pytest.mark.parametrize("fact", COERCIONS, ids=lambda fact: fact["id"])
 def test_a_value_becomes_the_columns_type_or_finds_nothing(fact: Fact) -> None:
     given = fact["input"]
-    if "object_id" in str(fact):
-        pytest.skip("n/a: object ids belong to MongoDB, which isn't built yet")
     family = FAMILIES.get(given["type"])
     found = as_type(given["value"], family) if family else canonical_text(given["value"])
     expected = AS_STORES_WRITE.get(fact["id"], fact["expect"]["equals"])
@@ -40,7 +43,7 @@ def test_a_value_becomes_the_columns_type_or_finds_nothing(fact: Fact) -> None:
 def test_values_are_typed_as_the_column(fact: Fact) -> None:
     given = fact["input"]
     found = {
-        name: [canonical_text(value) for value in values]
+        name: [as_type(value, TypeFamily.TEXT) for value in values]
         for name, values in given["values"].items()
         if name in given["query_fields"] and values
     }

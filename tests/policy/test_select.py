@@ -262,8 +262,8 @@ def test_overlapping_erasure_rules_are_refused_as_the_facts_say(fact: dict[str, 
 
 @pytest.mark.parametrize("fact", load_facts("category_conflict_with_ancestor"), ids=lambda fact: fact["id"])
 def test_equal_erasure_targets_conflict_although_the_fact_lets_them_pass(fact: dict[str, Any]) -> None:
-    # fidesops looks for strict ancestors only, so the same category on two erasure rules slips through and one of two
-    # masks wins by chance; ruling 19 refuses equal categories too
+    # "F0368": fidesops looks for strict ancestors only, so the same category on two erasure rules slips through and one
+    # of two masks wins by chance; ruling 19 refuses equal categories too
     assert fact["expect"]["equals"] is False
     assert conflicts(fact["input"]["category"], fact["input"]["existing"][0])
     assert len(messages(erasure("user.contact.email", key="one"), erasure("user.contact.email", key="two"))) == 1
