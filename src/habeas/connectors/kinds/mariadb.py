@@ -141,6 +141,7 @@ class MariadbConnector(SqlConnector):
     # Of literals: by any that folds letters, the server takes a range between two spellings for one of them.
     collation: ClassVar[str] = "utf8mb4_nopad_bin"
     is_mysql: ClassVar[bool] = False
+    in_bulk: ClassVar[bool] = True  # rows are taken apart by asyncmy, where that extra is installed
 
     def __init__(self, secrets: BaseModel) -> None:
         self._secrets = cast(MariadbSecrets, secrets)
@@ -172,7 +173,7 @@ class MariadbConnector(SqlConnector):
     def _connect(self, purpose: Purpose, label: str) -> MariadbSession:
         from habeas.connectors.sql.mariadb_session import connect
 
-        session = connect(self._options(), self.label, is_mysql=self.is_mysql)
+        session = connect(self._options(), self.label, is_mysql=self.is_mysql, in_bulk=self.in_bulk)
         try:
             ((database, by_statement),) = session.fetch(
                 "SELECT DATABASE(), @@log_bin AND @@binlog_format = 'STATEMENT'"

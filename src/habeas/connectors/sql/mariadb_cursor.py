@@ -3,6 +3,7 @@
 The driver knows buffered results, which take all memory, and unbuffered ones, which block the connection. The
 protocol also has prepared statements with a cursor: the server keeps the result and hands out portions
 (https://mariadb.com/kb/en/com_stmt_fetch/). This speaks just that part of it over the driver's connection.
+Rows are taken apart here, or in C (`mariadb_bulk`): the same values by the same converters.
 Never puts a value into a statement: its text comes with the driver's literals.
 """
 
@@ -17,7 +18,9 @@ from typing import Any, NamedTuple
 from pymysql.constants import COMMAND, FIELD_TYPE
 from pymysql.protocol import FieldDescriptorPacket
 
-Row = tuple[Any, ...]
+from habeas.connectors.sql import mariadb_bulk
+from habeas.connectors.sql.mariadb_bulk import AS_BYTES, AS_TEXT, Row
+
 Decoded = tuple[Any, int]  # a value and the position after it
 Decoder = Callable[[bytes, int], Decoded]
 
@@ -33,19 +36,26 @@ class _Field(NamedTuple):
     flags: int
 
 
+class _Shape(NamedTuple):
+    """How rows of a result are taken apart: here, and in C unless a column has a type that can't be."""
+
+    decode: Callable[[bytes], Row]
+    columns: tuple[mariadb_bulk.Column, ...] | None
+
+
 def stream(connection: Any, statement: str, rows_at_once: int) -> Iterator[Sequence[Row]]:
     """Rows of a statement that reads, in portions; the server's copy is dropped at the end. Driver errors pass."""
     prepared = _prepare(connection, statement)
     try:
-        decode, status = _execute(connection, prepared)
+        shape, status = _execute(connection, prepared)
         if not status & _CURSOR_EXISTS:  # the server sends a result at once where it has none to keep
-            rows, _ = _rows(connection, decode)
+            rows, _ = _rows(connection, shape)
             if rows:
                 yield rows
             return
         while not status & _LAST_ROW_SENT:
             connection._execute_command(COMMAND.COM_STMT_FETCH, struct.pack("<II", prepared, rows_at_once))
-            rows, status = _rows(connection, decode)
+            rows, status = _rows(connection, shape)
             if rows:
                 yield rows
     finally:
@@ -62,21 +72,25 @@ def _prepare(connection: Any, statement: str) -> int:
     return int(prepared)
 
 
-def _execute(connection: Any, prepared: int) -> tuple[Callable[[bytes], Row], int]:
+def _execute(connection: Any, prepared: int) -> tuple[_Shape, int]:
     connection._execute_command(COMMAND.COM_STMT_EXECUTE, struct.pack("<IBI", prepared, _READ_ONLY_CURSOR, 1))
     width = connection._read_packet().read_length_encoded_integer()
     packets = [connection._read_packet(FieldDescriptorPacket) for _ in range(width)]
     fields = [_Field(packet.type_code, packet.charsetnr, packet.flags) for packet in packets]
-    return _row_decoder(fields), _status(connection._read_packet())
+    return _Shape(_row_decoder(fields), _bulk_columns(fields)), _status(connection._read_packet())
 
 
-def _rows(connection: Any, decode: Callable[[bytes], Row]) -> tuple[list[Row], int]:
+def _rows(connection: Any, shape: _Shape) -> tuple[list[Row], int]:
     rows: list[Row] = []
+    received = connection._rfile
+    in_bulk = shape.columns is not None and isinstance(received, mariadb_bulk.Received)
     while True:
         packet = connection._read_packet()
         if packet.is_eof_packet():
             return rows, _status(packet)
-        rows.append(decode(packet.get_all_data()))
+        rows.append(shape.decode(packet.get_all_data()))
+        if in_bulk:
+            connection._next_seq_id = received.take_rows(shape.columns, connection._next_seq_id, rows)
 
 
 def _status(end: Any) -> int:
@@ -109,9 +123,42 @@ def _decoder(field: _Field) -> Decoder:
     if field.type in _INTEGERS:
         signed, unsigned = _INTEGERS[field.type]
         return _fixed(unsigned if field.flags & _UNSIGNED else signed)
-    if field.type in _DECODERS:
-        return _DECODERS[field.type]
-    return _bytes if field.charset == _BINARY and field.type != FIELD_TYPE.JSON else _text
+    if field.type == FIELD_TYPE.DOUBLE:
+        return _fixed(_DOUBLE)
+    if field.type == FIELD_TYPE.FLOAT:
+        return _single
+    convert = _converter(field)
+    return _bytes if convert is None else _converted(convert)
+
+
+def _converter(field: _Field) -> Callable[[bytes], Any] | None:
+    """Of a value that comes with its length; None for bytes."""
+    if field.type in _CONVERTERS:
+        return _CONVERTERS[field.type]
+    return None if field.charset == _BINARY and field.type != FIELD_TYPE.JSON else bytes.decode
+
+
+def _bulk_columns(fields: Sequence[_Field]) -> tuple[mariadb_bulk.Column, ...] | None:
+    if any(field.type == FIELD_TYPE.FLOAT for field in fields):
+        return None  # has no length, so it can't be had as bytes, and its shortest number is ours
+    return tuple(map(_bulk_column, fields))
+
+
+def _bulk_column(field: _Field) -> mariadb_bulk.Column:
+    if field.type in _INTEGERS or field.type == FIELD_TYPE.DOUBLE:
+        return (field.type, bool(field.flags & _UNSIGNED), AS_BYTES, None, None)
+    convert = _converter(field)
+    if convert is bytes.decode:
+        return (FIELD_TYPE.VAR_STRING, False, AS_TEXT, None, None)
+    return (FIELD_TYPE.VAR_STRING, False, AS_BYTES, None, convert)
+
+
+def _converted(convert: Callable[[bytes], Any]) -> Decoder:
+    def decode(data: bytes, position: int) -> Decoded:
+        raw, position = _bytes(data, position)
+        return convert(raw), position
+
+    return decode
 
 
 def _fixed(layout: struct.Struct) -> Decoder:
@@ -131,22 +178,15 @@ def _bytes(data: bytes, position: int) -> Decoded:
     return data[position : position + size], position + size
 
 
-def _text(data: bytes, position: int) -> Decoded:
-    raw, position = _bytes(data, position)
-    return raw.decode(), position
+def _decimal(raw: bytes) -> Decimal:
+    return Decimal(raw.decode())
 
 
-def _decimal(data: bytes, position: int) -> Decoded:
-    raw, position = _bytes(data, position)
-    return Decimal(raw.decode()), position
+def _bits(raw: bytes) -> int:
+    return int.from_bytes(raw, "big")
 
 
-def _bits(data: bytes, position: int) -> Decoded:
-    raw, position = _bytes(data, position)
-    return int.from_bytes(raw, "big"), position
-
-
-_SINGLE = struct.Struct("<f")
+_SINGLE, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 
 
 def _single(data: bytes, position: int) -> Decoded:
@@ -159,45 +199,41 @@ def _single(data: bytes, position: int) -> Decoded:
     return float(f"{value:.9g}"), position + 4
 
 
-def _moment(data: bytes, position: int) -> tuple[tuple[int, ...], int]:
+def _moment(raw: bytes) -> tuple[int, ...]:
     """Year to microsecond; trailing zeros aren't sent."""
-    size = data[position]
-    raw = data[position + 1 : position + 1 + size].ljust(11, b"\0")
-    return struct.unpack("<HBBBBBI", raw), position + 1 + size
+    return struct.unpack("<HBBBBBI", raw.ljust(11, b"\0"))
 
 
-def _date(data: bytes, position: int) -> Decoded:
+def _date(raw: bytes) -> date | str:
     """As text where it is no day of the calendar, such as the zero date."""
-    (year, month, day, *_), position = _moment(data, position)
+    year, month, day, *_ = _moment(raw)
     try:
-        return date(year, month, day), position
+        return date(year, month, day)
     except ValueError:
-        return f"{year:04}-{month:02}-{day:02}", position
+        return f"{year:04}-{month:02}-{day:02}"
 
 
-def _datetime(data: bytes, position: int) -> Decoded:
+def _datetime(raw: bytes) -> datetime | str:
     """As text where its day is none of the calendar."""
-    (year, month, day, hour, minute, second, micro), position = _moment(data, position)
+    year, month, day, hour, minute, second, micro = _moment(raw)
     try:
-        return datetime(year, month, day, hour, minute, second, micro), position
+        return datetime(year, month, day, hour, minute, second, micro)
     except ValueError:
         text = f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
-        return (f"{text}.{micro:06}" if micro else text), position
+        return f"{text}.{micro:06}" if micro else text
 
 
-def _timestamp(data: bytes, position: int) -> Decoded:
+def _timestamp(raw: bytes) -> datetime | str:
     """A moment: the session's zone is UTC."""
-    value, position = _datetime(data, position)
-    return (value.replace(tzinfo=UTC) if isinstance(value, datetime) else value), position
+    value = _datetime(raw)
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
-def _time(data: bytes, position: int) -> Decoded:
+def _time(raw: bytes) -> str:
     """As text: it may be negative, and longer than a day."""
-    size = data[position]
-    raw = data[position + 1 : position + 1 + size].ljust(12, b"\0")
-    negative, days, hours, minutes, seconds, micro = struct.unpack("<BIBBBI", raw)
+    negative, days, hours, minutes, seconds, micro = struct.unpack("<BIBBBI", raw.ljust(12, b"\0"))
     text = f"{'-' if negative else ''}{days * 24 + hours:02}:{minutes:02}:{seconds:02}"
-    return (f"{text}.{micro:06}" if micro else text), position + 1 + size
+    return f"{text}.{micro:06}" if micro else text
 
 
 _INTEGERS = {
@@ -209,9 +245,7 @@ _INTEGERS = {
     FIELD_TYPE.LONGLONG: (struct.Struct("<q"), struct.Struct("<Q")),
 }
 
-_DECODERS: dict[int, Decoder] = {
-    FIELD_TYPE.FLOAT: _single,
-    FIELD_TYPE.DOUBLE: _fixed(struct.Struct("<d")),
+_CONVERTERS: dict[int, Callable[[bytes], Any]] = {
     FIELD_TYPE.DECIMAL: _decimal,
     FIELD_TYPE.NEWDECIMAL: _decimal,
     FIELD_TYPE.BIT: _bits,

@@ -16,7 +16,7 @@ from uuid import UUID
 import pymysql
 from pymysql.constants import CLIENT
 
-from habeas.connectors.sql import mariadb_cursor
+from habeas.connectors.sql import mariadb_bulk, mariadb_cursor
 from habeas.connectors.sql.inline import Definition, once_each
 from habeas.connectors.sql.mariadb import CREATE_TEMP, ROWS, UNREADABLE, Rows
 from habeas.connectors.sql.session import BATCH, Row, Session
@@ -60,15 +60,19 @@ _BY_NUMBER: Mapping[int, tuple[type[SourceError], str]] = {
 }
 
 
-def connect(options: Mapping[str, Any], label: str, *, is_mysql: bool = False) -> MariadbSession:
-    """A new session. `label` is the kind's, for error messages. Raises our errors."""
+def connect(options: Mapping[str, Any], label: str, *, is_mysql: bool = False, in_bulk: bool = True) -> MariadbSession:
+    """A new session. `label` is the kind's, for error messages; `in_bulk`: with asyncmy, where that is installed.
+    Raises our errors.
+    """
     with our_errors(label):
-        connection = pymysql.connect(
+        connection: Any = pymysql.connect(
             **options,
             autocommit=True,
             charset="utf8mb4",
             client_flag=CLIENT.FOUND_ROWS,  # an UPDATE tells the rows it found, not those that differed
         )
+    if in_bulk and mariadb_bulk.IS_THERE:
+        connection._rfile = mariadb_bulk.Received(connection._rfile)
     return MariadbSession(connection, label, is_mysql=is_mysql)
 
 
