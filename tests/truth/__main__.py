@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from pathlib import Path
 
+import structlog
+
 from truth.case import Finding
 from truth.company import Company
 from truth.generator import KINDS, generate
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with prover() as machine:
         if options.until_found:
             chosen = _companies(options.seed, tuple(options.kinds.split(",")), frozenset(options.shapes))

@@ -41,11 +41,14 @@ class Blocks(Builder):
     def add_view(self) -> None:
         """A view of a table, described beside it."""
         base = self.some_table()
-        if base.view_of or base.key_kind == "none" or any(each.identity for each in base.columns):
+        taken = any(each.name == f"{base.name} seen" for each in self.tables)
+        if taken or base.view_of or base.key_kind == "none" or any(each.identity for each in base.columns):
             return
         self.shapes.add("view")
         view = Table(f"t{len(self.tables)}", base.store, f"{base.name} seen", [], key=list(base.key), view_of=base.id)
-        pointing = [each for each in self.refs if each.holder == base.id and each.declared]
+        pointing = [
+            each for each in self.refs if each.holder == base.id and each.declared and "." not in each.columns[0]
+        ]
         names = {*base.key, *(name for ref in pointing for name in ref.columns)}
         shown = [each for each in base.columns if each.name in names or each.type in ("int", "text", "varchar", "date")]
         for each in shown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from truth.company import Column, Company, Rule, Table
+from truth.company import Column, Company, Row, Rule, Table
 from truth.drive import Outcome
 from truth.fates import Fates
 from truth.oracle import INTEGERS, SHARED, Judgement, RowId, Structure, World, canonical, is_own_value, is_within
@@ -26,10 +26,16 @@ class Selected(NamedTuple):
     kept: str | None
 
 
-class Case:
-    """What all checks look at."""
+Left = dict[tuple[str, tuple[Any, ...]], Row]
+"""By table and key, rows as erasures left them."""
 
-    def __init__(self, company: Company, outcome: Outcome) -> None:
+
+class Case:
+    """What all checks look at. `left` are rows that earlier erasures left: as long as nobody writes them they are
+    nobody's, and hold nothing back.
+    """
+
+    def __init__(self, company: Company, outcome: Outcome, left: Left) -> None:
         self.company = company
         self.outcome = outcome
         self.found: list[Finding] = []
@@ -38,14 +44,39 @@ class Case:
         self.structure = Structure(company, kinds)
         self.world = World(company, outcome.before)
         self.members = members
-        self.alone = Judgement(self.structure, self.world, members, together=False, lineage="graph")
+        nobodys = frozenset(
+            (table.id, position)
+            for table in company.tables
+            for position, row in enumerate(outcome.before[table.id])
+            if left.get((table.id, tuple(row[each] for each in table.key))) == row
+        )
+        self.alone = Judgement(self.structure, self.world, members, nobodys, together=False)
         # Who was refused when the rows were looked at has left the cohort: the others are judged without them.
         left = [each.item["reason"] == "refused" and each.preview is not None for each in outcome.answers]
         self.staying = [number for number, gone in enumerate(left) if not gone] or list(range(len(members)))
         stayed = [members[number] for number in self.staying]
-        self.joint = Judgement(self.structure, self.world, stayed, together=True, lineage="graph")
+        self.joint = Judgement(self.structure, self.world, stayed, nobodys, together=True)
         deleting = {each.id for each in company.tables if each.delete and self.targets(each)}
         self.fates = Fates(self.structure, self.world, self.joint, deleting)
+
+    def leaves(self) -> Left:
+        """The rows that this cohort erased and left in their place."""
+        complete = all(self.outcome.answers[number].item["status"] == "complete" for number in self.staying)
+        if self.outcome.action == "access" or not complete:
+            return {}
+        after = {
+            (table.id, tuple(row[each] for each in table.key)): row
+            for table in self.company.tables
+            for row in self.outcome.after[table.id]
+        }
+        found: Left = {}
+        for key, position in self.joint.anybody() - self.fates.going:
+            table = self.structure.tables[key]
+            at = (key, tuple(self.outcome.before[key][position][each] for each in table.key))
+            masked = any(each.rule for each in self.selected(table).values())
+            if masked and at in after and table.key_kind != "none":
+                found[at] = after[at]
+        return found
 
     def say(self, kind: str, text: str) -> None:
         """Note a finding."""

@@ -26,7 +26,7 @@ def authors(document: str | None) -> list[Any]:
 
 def addresses(document: str | None) -> list[str]:
     """The addresses of a list of mails."""
-    return [] if document is None else list(json.loads(document))
+    return [] if document is None else [each for each in json.loads(document) if each is not None]
 
 
 def show(column: Column, text: str | None, paths: set[str], hers: Callable[[Any], bool]) -> Any:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from truth.case import Case, Finding
+from truth.case import Case, Finding, Left
 from truth.company import Company
 from truth.counts import CountCheck
 from truth.drive import Answer, Outcome
@@ -29,8 +29,11 @@ ORDER = ("foreign", "false_green", "status", "refusal", "crash")
 def examine(company: Company, outcomes: Iterable[Outcome]) -> list[Finding]:
     """All findings of a company's run."""
     found: list[Finding] = []
+    left: Left = {}
     for outcome in outcomes:
-        found += _examine(Case(company, outcome))
+        case = Case(company, outcome, left)
+        found += _examine(case)
+        left |= case.leaves()
     return sorted(dict.fromkeys(found), key=lambda each: ORDER.index(each.kind))
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import phonenumbers
 
@@ -21,7 +21,6 @@ from truth.stores import Dump
 
 OWN, SHARED, SHARED_ROW, CONTEXT, PERSON = 1, 2, 3, 4, 5
 RowId = tuple[str, int]
-Lineage = Literal["rows", "graph"]
 INTEGERS = ("int", "bigint", "smallint")
 
 
@@ -266,15 +265,20 @@ class Judgement:
     """Standings of all rows for each member of a cohort."""
 
     def __init__(
-        self, structure: Structure, world: World, members: Sequence[dict[str, Any]], *, together: bool, lineage: Lineage
+        self,
+        structure: Structure,
+        world: World,
+        members: Sequence[dict[str, Any]],
+        nobodys: frozenset[RowId] = frozenset(),
+        *,
+        together: bool,
     ) -> None:
         self.structure = structure
         self.world = world
         self.members = members
+        self.nobodys = nobodys
         self.together = together
-        self.lineage = lineage
         self.own: list[set[RowId]] = [set() for _ in members]
-        self._ways: list[set[tuple[RowId, str | None]]] = [set() for _ in members]
         self._out: dict[str, list[Link]] = defaultdict(list)
         for link in structure.links:
             self._out[link.source].append(link)
@@ -301,14 +305,14 @@ class Judgement:
                 if row[0] in claimable:
                     deferred[member].add(row)
                 else:
-                    self._add(member, row, None)
+                    self._add(member, row)
         while True:
             while any([self._step(member) for member in range(len(self.members))]):
                 pass
             released = False
             for member, rows in enumerate(deferred):
                 for row in rows - self._claimed(member) - self.own[member]:
-                    self._add(member, row, None)
+                    self._add(member, row)
                     released = True
             if not released:
                 return
@@ -334,35 +338,28 @@ class Judgement:
     def _targets(self, row: RowId, link: Link) -> list[RowId]:
         return self.world.pointed(row, link.source_columns, link.target, link.columns)
 
-    def _add(self, member: int, row: RowId, people: str | None) -> bool:
-        people = row[0] if self.structure.tables[row[0]].people else people
-        way = (row, None if self.lineage == "graph" else people)
-        fresh = way not in self._ways[member]
-        self._ways[member].add(way)
+    def _add(self, member: int, row: RowId) -> bool:
+        fresh = row not in self.own[member]
         self.own[member].add(row)
         return fresh
 
     def _step(self, member: int) -> bool:
         changed = False
-        for row, people in list(self._ways[member]):
+        for row in list(self.own[member]):
             for link in self._out[row[0]]:
                 if link.ownership not in ("auto", "owned") or (
                     link.ownership == "auto" and self.structure.tables[link.target].people
                 ):
                     continue
                 for target in self._targets(row, link):
-                    if link.ownership == "owned" or self._held(member, target, link, people) is None:
-                        changed |= self._add(member, target, people)
+                    if link.ownership == "owned" or self._held(member, target, link) is None:
+                        changed |= self._add(member, target)
         return changed
 
-    def _held(self, member: int, row: RowId, link: Link, people: str | None) -> int | None:
+    def _held(self, member: int, row: RowId, link: Link) -> int | None:
         """What the row is instead of the subject's, None if nothing holds it back."""
-        if self.structure.tables[link.source].people:
-            above = {link.source}
-        elif self.lineage == "graph":
-            above = self._above[link.source]
-        else:
-            above = {people} - {None}  # type: ignore[assignment]
+        people = self.structure.tables[link.source].people
+        above = {link.source} if people else self._above[link.source]
         shared = self.structure.tables[link.source].people or link.points == "to_target"
         rivals = [
             SHARED_ROW if shared else PERSON
@@ -384,7 +381,7 @@ class Judgement:
 
     def _others(self, member: int, row: RowId, rows: Iterable[RowId]) -> bool:
         """Whether one of the rows isn't the subject's; the row itself doesn't count."""
-        return any(each != row and not self._is_own(member, each) for each in rows)
+        return any(each != row and not self._is_own(member, each) and each not in self.nobodys for each in rows)
 
     def _points_too(self, member: int, row: RowId, pointer: Pointer, link: Link) -> bool:
         """Whether somebody else's row points to the row. Another store can't be asked whose the rows there are."""
@@ -412,9 +409,9 @@ class Judgement:
                 if value in (SHARED, SHARED_ROW, CONTEXT):
                     waiting.append(row)
 
-        for row, people in self._ways[member]:
+        for row in self.own[member]:
             for link, target in self._followed(row):
-                weaken(target, self._lands(member, target, link, people))
+                weaken(target, self._lands(member, target, link))
         while waiting:
             for link, target in self._followed(waiting.popleft()):
                 if link.points == "to_target":
@@ -426,14 +423,14 @@ class Judgement:
             for target in self._targets(row, link):
                 yield link, target
 
-    def _lands(self, member: int, row: RowId, link: Link, people: str | None) -> int:
+    def _lands(self, member: int, row: RowId, link: Link) -> int:
         if link.ownership == "owned":
             return OWN
         if self.structure.tables[link.target].people:
             return PERSON
         if link.ownership != "auto":
             return SHARED if link.ownership == "shared" else CONTEXT
-        return self._held(member, row, link, people) or OWN
+        return self._held(member, row, link) or OWN
 
 
 def is_within(category: str | None, targets: Iterable[str]) -> bool:

@@ -10,7 +10,7 @@ from truth.company import Column, Row, Table
 from truth.documents import show
 from truth.drive import Answer
 from truth.expected import given_row, row_text, shown_value
-from truth.oracle import OWN, PERSON, is_identifying, is_within
+from truth.oracle import OWN, PERSON, SHARED, SHARED_ROW, is_identifying, is_own_value, is_within
 
 
 class PackageCheck:
@@ -57,11 +57,23 @@ class PackageCheck:
             shown = [each for each in table.fields() if is_within(each.category, self.case.company.access)]
             if not shown or (standing == PERSON and not table.people):
                 continue
+            row = self.case.outcome.before[key][position]
             if standing != OWN:
-                shown = [each for each in shown if not is_identifying(self.case.structure, table, each)]
-            text = row_text(self.shown_row(member, table, shown, self.case.outcome.before[key][position]))
+                shown = [each for each in shown if self.is_shown(member, standing, table, each, row)]
+            text = row_text(self.shown_row(member, table, shown, row))
             expected.setdefault(self.case.company.address(table), Counter())[text] += 1
         return expected
+
+    def is_shown(self, member: int, standing: int, table: Table, column: Column, row: Row) -> bool:
+        """Whether a field of a row that isn't the subject's is shown: in shared rows her own values are."""
+        if not is_identifying(self.case.structure, table, column):
+            return True
+        given = self.case.alone.members[member]
+        return (
+            standing in (SHARED, SHARED_ROW)
+            and "." not in column.name
+            and is_own_value(column, row[column.name], given)
+        )
 
     def shown_row(self, member: int, table: Table, shown: list[Column], row: Row) -> dict[str, Any]:
         """A row as a package has it; `shown` are its fields."""
