@@ -167,3 +167,19 @@ def test_a_value_of_another_kind_is_no_match(shop: Documents) -> None:
     shop.run('UPDATE person SET orders = \'["010", 10.0, true, {"x": 10}, null, "10 "]\' WHERE id = 1')
     shop.describe(PERSON % "integer" + PURCHASE)
     assert "purchase" not in shop.access(email="ada@example.com")
+
+
+def test_other_documents_of_a_row_found_by_an_element_are_shown_as_documents(shop: Documents) -> None:
+    shop.run("CREATE TABLE box (id INTEGER PRIMARY KEY, mails JSON, content JSON)")
+    shop.run("""INSERT INTO box VALUES (1, '["ada@example.com", "bob@example.com"]', '{"a": [1, "x"]}')""")
+    shop.describe("""
+- name: box
+  fides_meta: {person: false}
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - name: mails
+    data_categories: [user.contact.email]
+    fides_meta: {data_type: "string[]", identity: email}
+  - {name: content, data_categories: [user.content]}
+""")
+    assert shop.access(email="ada@example.com")["box"] == [{"mails": ["ada@example.com"], "content": {"a": [1, "x"]}}]

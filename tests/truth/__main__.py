@@ -80,10 +80,11 @@ def _until_found(machine: Prover, companies: Iterator[Company], seconds: float) 
     """Companies until the judge finds something or the time is over; a crash isn't a find."""
     deadline, number = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
-        findings = [each for each in machine.run(next(companies)) if each.kind != "crash"]
+        company = next(companies)
+        findings = [each for each in machine.run(company) if each.kind != "crash"]
         number += 1
         if findings:
-            _say(f"found {findings[0].kind}: {findings[0].text[:300]}")
+            _say(f"found {company.seed} {findings[0].kind}: {findings[0].text[:300]}")
             break
     _say(f"tried {number}")
     return 0

@@ -39,7 +39,7 @@ class _Generator(Blocks):
         rng.shuffle(names)
         self.names = list(dict.fromkeys(names))
         crowd = self.chance(0.03, "many subjects in one cohort")
-        self.people = invent(rng, rng.randint(25, 60) if crowd else rng.randint(4, 8))
+        self.people = invent(rng, rng.randint(25, 50) if crowd else rng.randint(4, 8))
         self.add_people("customer")
         if self.chance(0.35, "second people table"):
             self.add_people("employee")

@@ -16,9 +16,12 @@ import pytest
 from truth.case import Finding
 from truth.company import Column, Company, Ref, Rule, Store, Table
 from truth.drive import Outcome
+from truth.faults import FAULTS, QUICK, Fault, catch, plant
 from truth.generator import generate
 from truth.judge import examine
 from truth.prove import Prover, prover
+from truth.shapes import SHAPES
+from truth.stores import Written
 
 FIXTURES = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
 FIXED = range(24)
@@ -26,9 +29,15 @@ FRESH = 8
 
 
 @pytest.fixture(scope="module")
-def machine(postgres_server: str) -> Iterator[Prover]:
+def machine(postgres_server: str, mariadb_server: str) -> Iterator[Prover]:
     with prover() as made:
         yield made
+
+
+def test_every_shape_occurs() -> None:
+    """Each switch of the generator falls now and then; what a company is made of is told before it runs."""
+    seen = {shape for seed in range(1500) for shape in generate(seed).shapes}
+    assert seen == set(SHAPES)
 
 
 def told(findings: list[Finding]) -> str:
@@ -53,6 +62,25 @@ def test_fresh_companies(machine: Prover) -> None:
     for seed in range(first, first + FRESH):
         findings = machine.run(generate(seed))
         assert not findings, f"seed {seed}: {told(findings)}"
+
+
+@pytest.mark.parametrize("fault", [each for each in FAULTS if each.name in QUICK], ids=lambda each: each.name)
+def test_a_planted_fault_is_found(postgres_server: str, fault: Fault) -> None:
+    """`make prove-faults` plants all of them."""
+    caught = catch(fault, seed=1, seconds=300)
+    assert caught.found, f"{caught.companies} companies"
+
+
+def test_a_fault_that_fits_no_more_is_told(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="stands 0 times"):
+        plant(FAULTS[0]._replace(fragment="what stands nowhere"), tmp_path)
+
+
+def test_every_fault_fits(tmp_path: Path) -> None:
+    for number, fault in enumerate(FAULTS):
+        plant(fault, tmp_path / str(number))
+    assert len({each.name for each in FAULTS}) == len(FAULTS) >= 20
+    assert {shape for each in FAULTS for shape in each.shapes} <= set(SHAPES)
 
 
 def test_the_examiner_sees_lies(machine: Prover) -> None:
@@ -142,7 +170,41 @@ def _refuses_without_cause(access: Outcome, erasure: Outcome) -> None:
     erasure.after = erasure.before
 
 
+def _logs_wrong(access: Outcome, erasure: Outcome) -> None:
+    for each in erasure.answers[0].logs:
+        if each["status"] == "complete":
+            each["counts"]["frozen"] += 1
+
+
+def _foretells_wrong(access: Outcome, erasure: Outcome) -> None:
+    erasure.answers[0].preview = {"s0:order": {"own": 2}}
+
+
+def _receipt_does_not_add_up(access: Outcome, erasure: Outcome) -> None:
+    told = erasure.answers[0].receipt
+    assert told is not None
+    told["receipt"]["erasure"]["s0:order"]["masked"] = 0
+
+
+def _writes_too_early(access: Outcome, erasure: Outcome) -> None:
+    erasure.early = [Written("t1", "UPDATE", ("1",))]
+
+
+def _writes_and_writes_back(access: Outcome, erasure: Outcome) -> None:
+    erasure.journal = [Written("t1", "UPDATE", ("1",)), Written("t1", "UPDATE", ("2",))]
+
+
+def _writes_twice(access: Outcome, erasure: Outcome) -> None:
+    erasure.journal = [Written("t1", "UPDATE", ("1",))] * 2
+
+
 LIES = {
+    "status log": _logs_wrong,
+    "status preview": _foretells_wrong,
+    "status receipt": _receipt_does_not_add_up,
+    "foreign early": _writes_too_early,
+    "foreign write": _writes_and_writes_back,
+    "status twice": _writes_twice,
     "false_green value": _leaves_a_value,
     "foreign value": _writes_a_neighbour,
     "foreign shown": _shows_a_neighbour,

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from habeas.connectors.sql import reading
-from habeas.connectors.sql.dialect import Move
+from habeas.connectors.sql.dialect import Dialect, Move
 from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.statements import Names, SegmentStatements, column_of
 from habeas.core.nested import Entries, NotADocument, Path, keep_elements, open_document, values_at
-from habeas.core.values import canonical_text
+from habeas.core.schema import TypeFamily
+from habeas.core.values import canonical_text, decode_json
 from habeas.plan.model import Link, Standing, Step
 
 BUFFERED = 10_000
@@ -126,8 +127,9 @@ class Elements:
         led = led_rows(statements, names)
         statement = reading.read_rows(statements.dialect, names, columns, one_member=one_member, led=led)
         places = [place for place, name in enumerate(columns) if name in sieve.columns]
+        whole = [place + 2 for place in text_documents(statements.dialect, step, columns) if place not in places]
         for batch in self._session.stream(statement):
-            yield [self._sifted(sieve, row, columns, places) for row in batch]
+            yield [open_texts(self._sifted(sieve, row, columns, places), whole) for row in batch]
 
     def _sifted(self, sieve: Sieve, row: Row, columns: Sequence[str], places: Sequence[int]) -> Row:
         entries = sieve.entries(row[-1], row[1])
@@ -169,6 +171,23 @@ class Elements:
         if not self.tracks(step):
             return None
         return [self._sieves[step.index].entries(row[-1], Standing.OWN) for row in rows]
+
+
+def text_documents(dialect: Dialect, step: Step, columns: Sequence[str]) -> list[int]:
+    """Positions of columns whose documents the store gives as text."""
+    typed = enumerate(step.column(name).type.family for name in columns)
+    return [place for place, family in typed if dialect.json_is_text and family is TypeFamily.JSON]
+
+
+def open_texts(row: Row, positions: Sequence[int]) -> Row:
+    """The row with what is text at these positions as the document that it holds."""
+    values = list(row)
+    for position in positions:
+        try:
+            values[position] = decode_json(row[position]) if isinstance(row[position], str) else row[position]
+        except msgspec.DecodeError:  # SQLite checks no type: what isn't JSON is shown as the text it is
+            continue
+    return tuple(values)
 
 
 _COLUMNS = ("m", "s", "e", "v")

@@ -12,19 +12,17 @@ from itertools import chain, islice
 from math import inf
 from typing import Any
 
-from msgspec import DecodeError
-
 from habeas.connectors.base import Erased, FrozenChunk, Landing, Reader, RowBatch, Secrets, SeedValue, at
 from habeas.connectors.sql import holding, own, reading, remains
 from habeas.connectors.sql.alike import merge_alike
 from habeas.connectors.sql.dialect import Move
-from habeas.connectors.sql.elements import Elements, led_owned
+from habeas.connectors.sql.elements import Elements, led_owned, open_texts, text_documents
 from habeas.connectors.sql.seeds import SeedBatch, seed_batches
 from habeas.connectors.sql.session import Row, Session
 from habeas.connectors.sql.statements import HELD, NOBODY, SegmentStatements, column_of, naming_texts
 from habeas.connectors.sql.writing import Compiled, StepWrites
-from habeas.core.schema import RemainsOf, TypeFamily
-from habeas.core.values import canonical_text, decode_json
+from habeas.core.schema import RemainsOf
+from habeas.core.values import canonical_text
 from habeas.plan.model import Link, Seed, Standing, Step
 
 CHUNK_ROWS = 50_000
@@ -337,15 +335,11 @@ class SqlReader(Reader):
     def _whole_rows(self, step: Step, columns: Sequence[str], one_member: bool) -> Iterator[RowBatch]:
         names = self._statements.names[step.index]
         statement = reading.read_rows(self._statements.dialect, names, columns, one_member=one_member)
-        parsed = [
-            position
-            for position, name in enumerate(columns)
-            if self._statements.dialect.json_is_text and step.column(name).type.family is TypeFamily.JSON
-        ]
+        parsed = text_documents(self._statements.dialect, step, columns)
         for batch in self._session.stream(statement):
             rows = [row[2:] for row in batch]
             if parsed:
-                rows = [_parse(row, parsed) for row in rows]
+                rows = [open_texts(row, parsed) for row in rows]
             yield RowBatch([row[0] for row in batch], [row[1] for row in batch], rows)
 
     def taken(self, step: Step, column: str, values: Sequence[str]) -> frozenset[int]:
@@ -453,16 +447,6 @@ class SqlReader(Reader):
 
 def _batch(rows: list[Row]) -> RowBatch:
     return RowBatch([row[0] for row in rows], [row[1] for row in rows], [row[2:] for row in rows])
-
-
-def _parse(row: Row, positions: Sequence[int]) -> Row:
-    values = list(row)
-    for position in positions:
-        try:
-            values[position] = decode_json(row[position]) if isinstance(row[position], str) else row[position]
-        except DecodeError:  # SQLite checks no type: what isn't JSON is shown as the text it is
-            continue
-    return tuple(values)
 
 
 def _chunk(step: Step, number: int, rows: list[Row], valued: tuple[int, ...], joint: bool) -> FrozenChunk:
