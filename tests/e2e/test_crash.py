@@ -17,12 +17,12 @@ import crashbook
 import habeas
 import killbook
 from crashbook import Case, Databases
-from habeas.durable.boundary import BOUNDARIES, OF_MESSAGES
+from habeas.durable.boundary import BOUNDARIES, OF_DELETES, OF_MESSAGES
 
 SOURCE = Path(habeas.__file__).parent
 WORKING = (
     *("requests/dispatch", "requests/attempt", "requests/ending", "requests/flow", "requests/packaging"),
-    *("requests/recovery", "requests/ledger_run", "execute"),
+    *("requests/recovery", "requests/judging", "requests/ledger_run", "execute"),
 )
 """Where a worker makes something durable."""
 
@@ -32,6 +32,7 @@ BESIDE = {
     "requests/dispatch.py:_end": "claim.before",
     "requests/ending.py:refuse_members": "fail.before: one guarded transaction too",
     "requests/ending.py:requeue": "fail.before: one guarded transaction too",
+    "requests/judging.py:_set_aside": "fail.before: one guarded transaction too",
     "requests/ledger_run.py:save": "replay.unit",
     "requests/recovery.py:_resume": "attempt.taken: takes over, which the next sweep does again",
     "requests/recovery.py:clean": "none: deletes what is over, again at the next turn",
@@ -40,8 +41,6 @@ BESIDE = {
     "execute/freeze.py:keep_nobodys": "freeze.frame: of the same stage too",
     "execute/freeze.py:withhold": "verify.chunk",
     "execute/erasure.py:_write": "mask.chunk",
-    "execute/deletes.py:untie_rows": "mask.before: untying NULLs what is deleted next",
-    "execute/deletes.py:delete_group": "mask.before: one transaction",
 }
 """Functions that make something durable without a boundary of their own, and which boundary stands beside each."""
 
@@ -63,7 +62,7 @@ def test_killed_at_random_everything_ends_well_and_once() -> None:
 
 def test_every_boundary_is_reached_in_code_and_by_a_case() -> None:
     named = [name for _, tree in modules() for name in reached(tree)]
-    assert set(named) == {*BOUNDARIES, *OF_MESSAGES}
+    assert set(named) == {*BOUNDARIES, *OF_DELETES, *OF_MESSAGES}
     assert {case.boundary for case in crashbook.one_each()} == set(BOUNDARIES)
 
 
