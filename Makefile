@@ -9,6 +9,7 @@
 #   make prove-faults  the prover is proven: faults planted in habeas one at a time, each of which it must find
 #   make crash    kill -9 at every boundary × action × own database × engine; EVERY=9 every ninth, SECONDS=600 at most;
 #                 N=1000: so many random kills of workers, web and database servers, links, a stopped worker, a full disk
+#   make reference  writes docs/reference/api.md from the OpenAPI document
 #   make bench-X  one claim, X = the name of a file in bench/
 #
 # Time that each part of `make test` may take on 2 cores (the whole: 15 minutes when the product is complete):
@@ -23,7 +24,7 @@ WORKERS ?= auto
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo crash prove prove-receipts test lint format clean bench bench-quick
+.PHONY: help demo reference crash prove prove-receipts test lint format clean bench bench-quick
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -74,6 +75,9 @@ bench-quick: $(VENV)/.test
 	$(BIN)/python bench/access.py --rounds 3
 	$(BIN)/python bench/erasure.py --rounds 3
 	$(BIN)/python bench/cohort.py --people 2000
+
+reference: $(VENV)/.test
+	WRITE_REFERENCE=1 $(BIN)/pytest -q tests/contract/test_reference.py
 
 prove: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m truth --n $(or $(N),100) --seed $(or $(SEED),1) --shrink 3
