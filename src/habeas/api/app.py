@@ -24,6 +24,7 @@ from habeas.api.routes import (
     consent,
     cryptography,
     datasets,
+    deadlines,
     drafts,
     email,
     ledger,
@@ -118,6 +119,7 @@ def build_app(installation: Installation) -> FastAPI:
         verification,
         consent,
         cryptography,
+        deadlines,
         saas,
     ):
         api.include_router(each.router)

@@ -39,7 +39,7 @@ KEYS = {
 FIELDS = {
     "connections": {"key", "name", "connection_type", "access", "disabled", "description", "secrets", "datasets"},
     "storage": {"key", "name", "type", "format", "details", "secrets"},
-    "policies": {"key", "name", "drp_action", "execution_timeframe", "partial_identities", "verify", "rules"},
+    "policies": {"key", "name", "drp_action", "execution_timeframe", "regime", "partial_identities", "verify", "rules"},
 }
 RULE_FIELDS = {"key", "name", "action_type", "storage_destination_key", "masking_strategy", "targets"}
 

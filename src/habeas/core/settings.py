@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     workflow_retention_days: int = Field(default=7, ge=0, le=3650)
     cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     erasure_verification_hours: int = Field(default=7 * 24, ge=0, le=45 * 24)
+    regimes_file: Path | None = None
     require_manual_request_approval: bool = False
     subject_identity_verification_required: bool = False
     identity_verification_code_ttl_seconds: int = Field(default=600, ge=60, le=24 * 3600)

@@ -26,6 +26,9 @@ SHOWN = (
     "canceled_at",
     "cancel_reason",
     "due_date",
+    "regime",
+    "extended_at",
+    "clock_stopped_at",
     "status",
     "stage",
     "outcome",
@@ -54,10 +57,11 @@ def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str
     """One item: fidesops' fields and ours. `row` needs the columns of `SHOWN`, and `policy_id`, `policy_key`, `kinds`,
     `claimed`.
 
-    `days_left` counts whole days in UTC and may be negative. `resume_endpoint` is relative to the API's root.
+    `days_left` counts whole days in UTC, may be negative, and stands while the clock is stopped.
+    `resume_endpoint` is relative to the API's root.
     """
     item = {name: row[name] for name in SHOWN}
-    due = row["due_date"]
+    due, stopped = row["due_date"], row["clock_stopped_at"]
     ending = _RESUMES.get(Status(row["status"]))
     item |= {
         "policy": policies.get(row["policy_id"]) or {"key": row["policy_key"]},
@@ -65,7 +69,7 @@ def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str
         "identity_kinds": row["kinds"],
         "claimed_kinds": row["claimed"] or [],
         "reviewer": {"id": row["reviewed_by"]} if row["reviewed_by"] else None,
-        "days_left": None if due is None else (due.date() - today).days,
+        "days_left": None if due is None else (due.date() - (stopped.date() if stopped else today)).days,
         "package": [_package(each) for each in row["package"] or ()],
         "action_required_details": _action_required(row),
         "resume_endpoint": f"/privacy-request/{row['id']}/{ending}" if ending else None,
@@ -88,7 +92,7 @@ def policies_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What is shown of policies, by id, from rows of `store.requests.find_policies`."""
     shown: dict[str, dict[str, Any]] = {}
     for row in rows:
-        names = ("key", "name", "drp_action", "execution_timeframe")
+        names = ("key", "name", "drp_action", "execution_timeframe", "regime")
         policy = shown.setdefault(row["id"], {name: row[name] for name in names} | {"rules": []})
         if row["rule_id"] is not None:
             rule = {name: row[f"rule_{name}"] for name in ("key", "name", "action_type")}

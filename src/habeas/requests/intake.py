@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from habeas.core.deadline import Regimes, load_regimes
 from habeas.core.errors import BadHeader, BadInput, Conflict, Unauthorised
 from habeas.core.identity import Assurance
 from habeas.requests.answer import TIMES, Policies, item_of, policies_of
@@ -74,6 +75,7 @@ class _Intake:
         self.most = MOST_PUBLIC_ITEMS if self.public else MAX_ITEMS
         if self.public and not installation.settings.subject_identity_verification_required:
             raise Unauthorised("no token was given", fix="send Authorization: Bearer <token>")
+        self.regimes = load_regimes(installation.settings.regimes_file)
         self.assurance = Assurance.CLAIMED if self.public else Assurance.VOUCHED
 
     def check(self, item: object) -> Submission | BadInput:
@@ -93,7 +95,7 @@ class _Intake:
         proofs = Proofs(connection, self.installation, public=self.public)
         bulk, taken = Bulk(), []
         for each, item in zip(checked, items, strict=True):
-            problem = each if isinstance(each, BadInput) else _policy_problem(each.policy_key, by_key)
+            problem = each if isinstance(each, BadInput) else _policy_problem(each.policy_key, by_key, self.regimes)
             problem = problem or proofs.problem(each, by_key)
             if problem is not None or isinstance(each, BadInput):
                 bulk.failed.append(Failure(_message(problem), item if isinstance(item, dict) else {}))
@@ -136,7 +138,7 @@ class _Intake:
         identities: bytes,
         seed: bytes,
     ) -> dict[str, Any]:
-        vault, days, package_key = self.installation.vault, policy["execution_timeframe"], submission.encryption_key
+        vault, package_key = self.installation.vault, submission.encryption_key
         return _ABSENT | {
             "id": request_id,
             "created_at": self.now,
@@ -152,7 +154,8 @@ class _Intake:
             "sealed_identities": identities,
             "sealed_encryption_key": seal_package_key(vault, request_id, package_key) if package_key else None,
             "sealed_seed": seed,
-            "due_date": None if days is None else _due(submission.requested_at, days),
+            "due_date": _due(self.regimes, submission.requested_at, policy),
+            "regime": policy["regime"],
             "attempt": 0,
         }
 
@@ -181,6 +184,8 @@ _ABSENT: dict[str, Any] = dict.fromkeys(
         "paused_at",
         "canceled_at",
         "cancel_reason",
+        "extended_at",
+        "clock_stopped_at",
         "reappeared",
         "reverified_at",
         "plan_digest",
@@ -189,12 +194,16 @@ _ABSENT: dict[str, Any] = dict.fromkeys(
 )
 
 
-def _policy_problem(key: str, policies: Mapping[str, Mapping[str, Any]]) -> BadInput | None:
+def _policy_problem(key: str, policies: Mapping[str, Mapping[str, Any]], regimes: Regimes) -> BadInput | None:
     policy = policies.get(key)
     if policy is None:
         return BadInput(f"Policy with key {key} does not exist")
     if policy["rule_id"] is None:
         return BadInput(f"Policy with key {key} has no rules", fix="give it a rule with a target first")
+    if policy["regime"] is not None and policy["regime"] not in regimes.by_key:
+        return BadInput(
+            f"Policy with key {key} has a regime that is gone", fix="name another, or see HABEAS_REGIMES_FILE"
+        )
     return None
 
 
@@ -202,9 +211,13 @@ def _message(problem: BadInput | None) -> str:
     return "" if problem is None else str(problem)
 
 
-def _due(requested_at: datetime, days: int) -> datetime | None:
+def _due(regimes: Regimes, requested_at: datetime, policy: Mapping[str, Any]) -> datetime | None:
+    """By the policy's regime or its days; None without either, or later than there are dates."""
+    regime, days = policy["regime"], policy["execution_timeframe"]
     try:
-        return requested_at + timedelta(days=days)
+        if regime is not None:
+            return regimes.due(regime, requested_at)
+        return None if days is None else requested_at + timedelta(days=days)
     except OverflowError:
         return None
 

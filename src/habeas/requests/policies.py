@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from sqlalchemy import Connection
 
 from habeas.core.clock import Clock
+from habeas.core.deadline import load_regimes
 from habeas.core.errors import BadInput, Conflict, NotFound
 from habeas.dataset.model import StrategyChoice
 from habeas.policy.model import ActionType, Policy, Rule
@@ -51,6 +52,9 @@ class PolicyInput(Body):
     key: Key | None = None
     drp_action: str | None = None
     execution_timeframe: int | None = Field(default=None, ge=0, le=36_500, description="days until a request is due")
+    regime: str | None = Field(
+        default=None, max_length=64, description="a law or own rule that says when requests are due"
+    )
     partial_identities: Literal["ask", "accept"] = "ask"
     verify: Literal["always"] | None = Field(default=None, description="always: a code is asked whoever hands it in")
 
@@ -94,6 +98,7 @@ def _save(means: Means, actor: Actor, item: PolicyInput) -> dict[str, Any]:
             if holder not in (None, key):
                 raise Conflict(f"DRP action {item.drp_action} is already answered by policy {holder}")
         given = item.model_dump(exclude_unset=True, exclude={"key"})
+        _check_deadline(means, item, known)
         if known is None:
             identity = {"id": new_id("pol"), "key": key, "client_id": actor.client_id}
             store.add(connection, "policy", item.model_dump(exclude={"key"}) | identity, means.clock.now())
@@ -101,6 +106,19 @@ def _save(means: Means, actor: Actor, item: PolicyInput) -> dict[str, Any]:
             store.change(connection, "policy", known.id, given, means.clock.now())
         audit.append(connection, means.clock, actor.client_id, "policy.saved", key, {"fields": sorted(given)})
         return _describe(connection, means.vault, [_found(connection, key)])[0]
+
+
+def _check_deadline(means: Means, item: PolicyInput, known: store.PolicyRow | None) -> None:
+    """Raises BadInput for a regime that isn't known, or beside a timeframe, also one that is stored."""
+    given = item.model_fields_set
+    regime = known.regime if known is not None and "regime" not in given else item.regime
+    days = known.execution_timeframe if known is not None and "execution_timeframe" not in given else None
+    days = item.execution_timeframe if "execution_timeframe" in given else days
+    if regime is None:
+        return
+    load_regimes(means.settings.regimes_file).find(regime)
+    if days is not None:
+        raise BadInput("stands beside an execution_timeframe", where="regime", fix="set one of them to null")
 
 
 def list_policies(means: Means, page: int, size: int) -> Page:
@@ -180,6 +198,7 @@ def _describe(connection: Connection, vault: Vault, rows: Sequence[store.PolicyR
             "name": row.name,
             "drp_action": row.drp_action,
             "execution_timeframe": row.execution_timeframe,
+            "regime": row.regime,
             "partial_identities": row.partial_identities,
             "verify": row.verify,
             "created_at": row.created_at,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -42,7 +42,8 @@ class RequestFilter:
     """What a list of requests is narrowed by, as the API's query names it; None and empty narrow nothing.
 
     `id` is exact, `request_id` and `external_id` are prefixes; bounds on times are strict, naive times are UTC.
-    `completed_*` and `errored_*` look at the end of complete and failed requests.
+    `completed_*` and `errored_*` look at the end of complete and failed requests. `overdue`: not answered and past
+    their due date; `at_risk`: not answered and due within `at_risk_days`, not before. Neither while the clock stands.
     """
 
     id: str | None = None
@@ -59,6 +60,11 @@ class RequestFilter:
     completed_gt: datetime | None = None
     errored_lt: datetime | None = None
     errored_gt: datetime | None = None
+    due_lt: datetime | None = None
+    due_gt: datetime | None = None
+    overdue: bool | None = None
+    at_risk: bool | None = None
+    at_risk_days: int = 7
 
 
 _COLUMNS = {
@@ -66,7 +72,14 @@ _COLUMNS = {
     "started": "started_processing_at",
     "completed": "finished_processing_at",
     "errored": "finished_processing_at",
+    "due": "due_date",
 }
+
+
+Bounds = tuple[tuple[str, datetime], ...]
+
+OPEN = frozenset(Status) - {Status.COMPLETE, Status.DENIED, Status.CANCELED}
+"""Statuses of requests that wait for an answer; one that failed still does."""
 
 
 class BadQuery(BadInput):
@@ -231,6 +244,14 @@ def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         if statuses and ended not in statuses:
             return Wanted(ids=())
         statuses = {ended}
+    after, before = _bounds(wanted, "gt"), _bounds(wanted, "lt")
+    late = wanted.overdue or wanted.at_risk
+    if late:
+        statuses = statuses & OPEN if statuses else set(OPEN)
+        if not statuses:
+            return Wanted(ids=())
+        low, high = _lateness(wanted, installation.clock.now())
+        after, before = (*after, *low), (*before, *high)
     region = installation.settings.phone_region
     return Wanted(
         ids=None if wanted.id is None else (wanted.id,),
@@ -239,9 +260,17 @@ def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         statuses=tuple(sorted(statuses)),
         indexes=search_indexes(installation.vault, wanted.identity, region) if wanted.identity else None,
         policy_key=wanted.policy_key,
-        after=_bounds(wanted, "gt"),
-        before=_bounds(wanted, "lt"),
+        after=after,
+        before=before,
+        running=bool(late),
     )
+
+
+def _lateness(wanted: RequestFilter, now: datetime) -> tuple[Bounds, Bounds]:
+    """Bounds of due dates that are over, or nearly."""
+    soon = now + timedelta(days=wanted.at_risk_days)
+    low: Bounds = () if wanted.overdue else (("due_date", now),)
+    return low, (("due_date", soon if wanted.at_risk else now),)
 
 
 def _ended(wanted: RequestFilter) -> Status | None:
@@ -255,7 +284,7 @@ def _ended(wanted: RequestFilter) -> Status | None:
     return Status.ERROR if errored else None
 
 
-def _bounds(wanted: RequestFilter, side: str) -> tuple[tuple[str, datetime], ...]:
+def _bounds(wanted: RequestFilter, side: str) -> Bounds:
     found = []
     for name, column in _COLUMNS.items():
         given = _aware(getattr(wanted, f"{name}_{side}"))

@@ -8,6 +8,7 @@ Statuses and stages are the caller's words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from habeas.store.requests import MEMBER
 from habeas.store.tables import connection as source
 from habeas.store.tables import dataset, policy, rule, rule_target, storage
 from habeas.store.tables import privacy_request as request
+
+USUAL = timedelta(days=30)
 
 
 class Ready(NamedTuple):
@@ -45,14 +48,20 @@ class Group(NamedTuple):
 
 
 def waiting_groups(connection: Connection, ready: Ready) -> list[Group]:
-    """All groups, the one that waits longest first; none while execution is paused. One statement."""
+    """All groups, the one that is due first before others; none while execution is paused. One statement.
+
+    One without a due date takes its turn as if it had been due `USUAL` after its oldest request came, so that others
+    can't keep it waiting for ever.
+    """
+    oldest, due = sa.func.min(request.c.created_at), sa.func.min(request.c.due_date)
     found = (
-        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), sa.func.count(), _stamp())
+        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), sa.func.count(), _stamp(), oldest, due)
         .where(*_claimable(ready), switches.is_off_clause(switches.PAUSED))
         .group_by(request.c.policy_id, request.c.policy_key, _kinds())
-        .order_by(sa.func.min(request.c.created_at), request.c.policy_id, _kinds())
+        .order_by(oldest, request.c.policy_id, _kinds())
     )
-    return [Group(*row) for row in connection.execute(found)]
+    rows = sorted(connection.execute(found), key=lambda row: row[6] or row[5] + USUAL)
+    return [Group(*row[:5]) for row in rows]
 
 
 def configuration_stamp(connection: Connection) -> str:
@@ -63,10 +72,10 @@ def configuration_stamp(connection: Connection) -> str:
 def claim(
     connection: Connection, group: Group, ready: Ready, most: int, values: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Make the oldest `most` requests of a group members of a cohort; their rows as they are then, in order of member,
-    with the columns of `requests.MEMBER`.
+    """Make the `most` requests of a group that are due first, or else the oldest, members of a cohort; their rows as
+    they are then, in order of member, with the columns of `requests.MEMBER`.
 
-    Members are numbered from 0 by age. `values` are written to each; rows that another dispatcher holds are
+    Members are numbered from 0 in that order. `values` are written to each; rows that another dispatcher holds are
     passed over, not waited for.
     """
     claimed = _claiming(group, ready, most, values).returning(*(request.c[name] for name in MEMBER))
@@ -80,14 +89,16 @@ def claim_unseen(connection: Connection, group: Group, ready: Ready, most: int, 
 
 def _claiming(group: Group, ready: Ready, most: int, values: Mapping[str, Any]) -> sa.Update:
     oldest = (
-        sa.select(request.c.id, request.c.created_at)
+        sa.select(request.c.id, request.c.created_at, request.c.due_date)
         .where(*_claimable(ready), *_in_group(group), switches.is_off_clause(switches.PAUSED))
-        .order_by(request.c.created_at, request.c.id)
+        .order_by(request.c.due_date.asc().nulls_last(), request.c.created_at, request.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)
         .cte("oldest")  # a CTE that locks is run once; as a subquery it could run again per row
     )
-    place = sa.func.row_number().over(order_by=(oldest.c.created_at, oldest.c.id)) - 1
+    place = (
+        sa.func.row_number().over(order_by=(oldest.c.due_date.asc().nulls_last(), oldest.c.created_at, oldest.c.id)) - 1
+    )
     numbered = sa.select(oldest.c.id, place.label("member")).cte("numbered")
     return sa.update(request).where(request.c.id == numbered.c.id).values(member=numbered.c.member, **values)
 

@@ -19,6 +19,7 @@ class PolicyRow(NamedTuple):
     name: str
     drp_action: str | None
     execution_timeframe: int | None
+    regime: str | None
     partial_identities: str
     verify: str | None
     created_at: datetime

@@ -38,6 +38,7 @@ class Wanted:
     policy_key: str | None = None
     after: tuple[tuple[str, datetime], ...] = ()  # column, bound
     before: tuple[tuple[str, datetime], ...] = ()
+    running: bool = False  # only those whose clock doesn't stand
 
     @property
     def picks_few(self) -> bool:
@@ -198,6 +199,8 @@ def _others(rows: sa.FromClause, wanted: Wanted) -> list[Column]:
         found.append(rows.c.status.in_(wanted.statuses) if len(wanted.statuses) > 1 else _only(rows, wanted))
     if wanted.policy_key:
         found.append(rows.c.policy_key == wanted.policy_key)
+    if wanted.running:
+        found.append(rows.c.clock_stopped_at.is_(None))
     found.extend(rows.c[name] > bound for name, bound in wanted.after)
     found.extend(rows.c[name] < bound for name, bound in wanted.before)
     return found

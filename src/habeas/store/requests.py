@@ -48,6 +48,7 @@ def find_policies(
             policy.c.name,
             policy.c.drp_action,
             policy.c.execution_timeframe,
+            policy.c.regime,
             policy.c.verify,
             *(rule.c[name].label(f"rule_{name}") for name in ("id", "key", "name", "action_type", "storage_key")),
         )

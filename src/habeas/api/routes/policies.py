@@ -63,6 +63,7 @@ class PolicyAnswer(BaseModel):
     name: str
     drp_action: str | None
     execution_timeframe: int | None
+    regime: str | None
     partial_identities: str
     verify: str | None
     created_at: datetime

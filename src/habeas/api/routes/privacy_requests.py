@@ -61,6 +61,7 @@ class PolicyOfRequest(BaseModel):
     name: str | None = None
     drp_action: str | None = None
     execution_timeframe: int | None = None
+    regime: str | None = None
     rules: list[RuleOfRequest] = []
 
 
@@ -93,6 +94,9 @@ class PrivacyRequestAnswer(BaseModel):
     canceled_at: datetime | None
     cancel_reason: str | None
     due_date: datetime | None
+    regime: str | None
+    extended_at: datetime | None
+    clock_stopped_at: datetime | None
     days_left: int | None
     status: str
     stage: str
@@ -189,6 +193,8 @@ def _times(
     completed_gt: datetime | None = None,
     errored_lt: datetime | None = None,
     errored_gt: datetime | None = None,
+    due_lt: datetime | None = None,
+    due_gt: datetime | None = None,
 ) -> RequestFilter:
     return RequestFilter(
         created_lt=created_lt,
@@ -199,6 +205,8 @@ def _times(
         completed_gt=completed_gt,
         errored_lt=errored_lt,
         errored_gt=errored_gt,
+        due_lt=due_lt,
+        due_gt=due_gt,
     )
 
 
@@ -210,6 +218,9 @@ def _wanted(
     identity: Annotated[str | None, Query(description="exact value of one identity")] = None,
     policy_key: str | None = None,
     status: Annotated[list[Status] | None, Query()] = None,
+    overdue: Annotated[bool, Query(description="not answered and past the due date")] = False,
+    at_risk: Annotated[bool, Query(description="not answered and due within `at_risk_days`")] = False,
+    at_risk_days: Annotated[int, Query(ge=1, le=366)] = 7,
 ) -> RequestFilter:
     return replace(
         times,
@@ -219,6 +230,9 @@ def _wanted(
         identity=identity,
         policy_key=policy_key,
         status=tuple(status or ()),
+        overdue=overdue,
+        at_risk=at_risk,
+        at_risk_days=at_risk_days,
     )
 
 

@@ -56,6 +56,12 @@ def upgrade() -> None:
     with op.batch_alter_table("privacy_request") as request:
         request.add_column(sa.Column("withheld", sa.JSON()))
         request.add_column(sa.Column("absent_kinds", sa.JSON()))
+        request.add_column(sa.Column("regime", sa.String(length=64)))
+        request.add_column(sa.Column("extended_at", sa.DateTime()))
+        request.add_column(sa.Column("clock_stopped_at", sa.DateTime()))
+        request.add_column(sa.Column("clock_stopped_seconds", sa.Integer()))
+    with op.batch_alter_table("policy") as policy:
+        policy.add_column(sa.Column("regime", sa.String(length=64)))
     for name in _OLD:
         op.drop_index(f"ix_privacy_request_{name}", "privacy_request")
     for name, columns in _NEW.items():
@@ -80,6 +86,9 @@ def downgrade() -> None:
     for name in (*_PARTIAL, *_NEW):
         op.drop_index(f"ix_privacy_request_{name}", "privacy_request")
     # Not as a batch, which makes a table anew: dropping the old one would delete what points to its rows.
+    op.drop_column("policy", "regime")
+    for name in ("clock_stopped_seconds", "clock_stopped_at", "extended_at", "regime"):
+        op.drop_column("privacy_request", name)
     op.drop_column("privacy_request", "absent_kinds")
     op.drop_column("privacy_request", "withheld")
     for name, columns in _OLD.items():

@@ -25,6 +25,7 @@ policy = Table(
     Column("name", String(255), nullable=False, unique=True),
     Column("drp_action", String(32), unique=True),
     Column("execution_timeframe", Integer),
+    Column("regime", String(64)),  # of `core/regimes.toml` or one's own
     Column("partial_identities", String(16), nullable=False, default="ask"),
     Column("verify", String(16)),  # always: also where a client vouches
     Column("client_id", String(64)),

@@ -51,6 +51,10 @@ privacy_request = Table(
     Column("canceled_at", UtcDateTime),
     Column("cancel_reason", String(200)),
     Column("due_date", UtcDateTime),
+    Column("regime", String(64)),  # that of the policy when the request came
+    Column("extended_at", UtcDateTime),
+    Column("clock_stopped_at", UtcDateTime),  # its due date moves by as long as it stands
+    Column("clock_stopped_seconds", Integer),  # how long it stood before
     Column("plan_digest", String(64)),
     Column("cohort_id", String(64)),
     Column("member", Integer),  # index in the cohort
