@@ -132,7 +132,7 @@ def test_identities_show_only_when_asked_for(installation: Installation) -> None
     assert hidden["identity"] is None
     assert hidden["identity_kinds"] == ["card", "email"]
     assert "ada" not in repr(hidden)
-    (shown,) = find(installation, include_identities=True).items
+    (shown,) = find(installation, revealed_to=CLIENT).items
     assert shown["identity"] == {"card": {"label": "Card", "value": "12"}, "email": "ada@example.com"}
     assert {each["assurance"] for each in shown["identities"]} == {"vouched"}
 
