@@ -205,7 +205,7 @@ class Attempt:
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
     """What stays of a member's row once what is sealed in it is open: there may be a hundred thousand."""
     words = {name: sys.intern(row[name]) for name in ("status", "stage", "policy_key")}
-    return words | {name: row[name] for name in ("id", "member", "attempt", "earlier")}
+    return words | {name: row[name] for name in ("id", "member", "attempt", "replans", "earlier")}
 
 
 def _unpinned(plan: Plan) -> Plan:

@@ -139,7 +139,8 @@ def requeue(attempt: Attempt) -> None:
         now = attempt.installation.clock.now()
         for row in attempt.rows:
             check_status(Status.IN_PROCESSING, Status.PENDING)
-            values = {"status": Status.PENDING, "stage": Stage.QUEUED, "attempt": row["attempt"] + 1, "cohort_id": None}
+            values: dict[str, Any] = {"status": Status.PENDING, "stage": Stage.QUEUED, "cohort_id": None}
+            values |= {"attempt": row["attempt"] + 1, "replans": (row["replans"] or 0) + 1}
             earlier = [*(row["earlier"] or ()), [attempt.cohort_id, row["member"]]]
             expected = {"status": Status.IN_PROCESSING, "cohort_id": attempt.cohort_id}
             store.move_request(

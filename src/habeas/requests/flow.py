@@ -37,7 +37,7 @@ from habeas.requests.packaging import deliver_packages
 from habeas.requests.places import Places
 
 WORKFLOW = "cohort"
-REPLANS = 2  # times a request is planned anew because a schema changed under it
+REPLANS = 2  # times a request is planned anew because a schema changed under it, until somebody retries it
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _drift(attempt: Attempt, error: SchemaChanged) -> None:
         error.message = tell_drift(attempt.context, error.where) or error.message
         error.fix = "bring the table's columns and keys back as they were, then retry"
         fail(attempt, error, Reason.INCOMPLETE)
-    elif any(row["attempt"] >= REPLANS for row in attempt.rows):
+    elif any((row["replans"] or 0) >= REPLANS for row in attempt.rows):
         problem = Refused("the schema keeps changing", cause="drift", where=error.where, fix="retry when it is stable")
         fail(attempt, problem, Reason.REFUSED)
     else:

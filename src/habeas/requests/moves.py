@@ -84,6 +84,7 @@ def requeue_values(row: Mapping[str, Any]) -> dict[str, Any]:
         earlier.append([row["cohort_id"], row["member"]])
     return {
         "attempt": row["attempt"] + 1,
+        "replans": None,
         "earlier": earlier or None,
         "cohort_id": None,
         "member": None,

@@ -25,6 +25,7 @@ MEMBER = (
     "status",
     "stage",
     "attempt",
+    "replans",
     "earlier",
     "policy_key",
     "sealed_identities",

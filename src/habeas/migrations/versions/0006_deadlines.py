@@ -56,6 +56,7 @@ def upgrade() -> None:
     with op.batch_alter_table("privacy_request") as request:
         request.add_column(sa.Column("withheld", sa.JSON()))
         request.add_column(sa.Column("absent_kinds", sa.JSON()))
+        request.add_column(sa.Column("replans", sa.Integer()))
         request.add_column(sa.Column("regime", sa.String(length=64)))
         request.add_column(sa.Column("extended_at", sa.DateTime()))
         request.add_column(sa.Column("clock_stopped_at", sa.DateTime()))
@@ -89,6 +90,7 @@ def downgrade() -> None:
     op.drop_column("policy", "regime")
     for name in ("clock_stopped_seconds", "clock_stopped_at", "extended_at", "regime"):
         op.drop_column("privacy_request", name)
+    op.drop_column("privacy_request", "replans")
     op.drop_column("privacy_request", "absent_kinds")
     op.drop_column("privacy_request", "withheld")
     for name, columns in _OLD.items():

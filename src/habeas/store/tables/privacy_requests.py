@@ -60,6 +60,7 @@ privacy_request = Table(
     Column("member", Integer),  # index in the cohort
     Column("package", JSON),  # [{storage, location, digest, size}]
     Column("attempt", Integer, nullable=False, default=0),
+    Column("replans", Integer),  # times planned anew for a changed schema since somebody last asked for it
     Column("reappeared", Integer),  # rows that were erased and are back, when last looked for
     Column("reverified_at", UtcDateTime),  # when they were last looked for
     Column("earlier", JSON),  # [[cohort_id, member]] of former attempts, oldest first
