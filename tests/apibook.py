@@ -40,7 +40,7 @@ class Api:
         headers = dict(arguments.pop("headers", {}))
         if sent is not None:
             headers.setdefault("Authorization", f"Bearer {sent}")
-        full = path if path.startswith(("/api/", "/health", "/docs", "/openapi", "/.")) else f"/api/v1{path}"
+        full = path if path.startswith(("/api/", "/health", "/metrics", "/docs", "/openapi", "/.")) else f"/api/v1{path}"
         return self.runner.run(self.http.request(method, full, headers=headers, **arguments))
 
     def ok(self, method: str, path: str, **arguments: Any) -> Any:

@@ -37,6 +37,7 @@ from habeas.api.routes import (
     policies,
     privacy_requests,
     receipts,
+    report,
     saas,
     storage,
     users,
@@ -120,11 +121,13 @@ def build_app(installation: Installation) -> FastAPI:
         consent,
         cryptography,
         deadlines,
+        report,
         saas,
     ):
         api.include_router(each.router)
     app.include_router(api)
     app.include_router(open.router)
+    app.include_router(report.metrics_router)
     _add_documentation(app)
     add_error_handlers(app)
     app.add_middleware(Edge)

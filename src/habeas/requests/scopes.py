@@ -29,6 +29,7 @@ def _scopes() -> tuple[str, ...]:
         "privacy-request": ("create", "read", "delete", "resume", "review", "upload_data", "view_data", "download"),
         "receipt": ("read",),
         "replay": ("create", "read"),
+        "report": ("read",),
         "rule": crud,
         "saas_config": crud,
         "scope": ("read",),

@@ -1,0 +1,1 @@
+"""What is told about all requests together: counts, days, tables. Only reads."""
