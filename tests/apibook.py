@@ -22,6 +22,7 @@ from habeas.requests.installation import Installation, open_installation
 
 ROOT_ID, ROOT_SECRET = "root", "root-secret-of-the-tests"
 UNSET: Any = object()
+AS_THEY_ARE = ("/api/", "/health", "/metrics", "/docs", "/openapi", "/.")
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Api:
         headers = dict(arguments.pop("headers", {}))
         if sent is not None:
             headers.setdefault("Authorization", f"Bearer {sent}")
-        full = path if path.startswith(("/api/", "/health", "/metrics", "/docs", "/openapi", "/.")) else f"/api/v1{path}"
+        full = path if path.startswith(AS_THEY_ARE) else f"/api/v1{path}"
         return self.runner.run(self.http.request(method, full, headers=headers, **arguments))
 
     def ok(self, method: str, path: str, **arguments: Any) -> Any:
