@@ -50,7 +50,8 @@ def count_due(connection: Connection, ended: Collection[str], before: datetime, 
 def oldest_open(connection: Connection, ended: Collection[str]) -> datetime | None:
     """When the request came that waits longest; None where none waits."""
     found = sa.select(sa.func.min(request.c.requested_at)).where(request.c.status.not_in(ended))
-    return connection.execute(found).scalar_one()
+    oldest: datetime | None = connection.execute(found).scalar_one()
+    return oldest
 
 
 def requested(
