@@ -27,6 +27,7 @@ from habeas.cli import (
     receipt,
     request,
     serve,
+    user,
 )
 from habeas.cli.output import Exit, say
 from habeas.core.errors import Forbidden, HabeasError, SourceUnreachable, Unauthorised, Unavailable
@@ -59,6 +60,7 @@ for part in (
     audit,
     message,
     execution,
+    user,
     doctor,
 ):
     part.register(app)
