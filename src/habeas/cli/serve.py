@@ -149,6 +149,7 @@ class Supervisor:
 def _begin(place: Place) -> Settings:
     """Settings, logging, and the warnings of a start."""
     from habeas.cli.client import settings_of
+    from habeas.core.former_settings import read_former
     from habeas.core.log import configure_logging, get_logger
     from habeas.core.settings import unknown_variables
 
@@ -156,6 +157,9 @@ def _begin(place: Place) -> Settings:
     configure_logging(settings.log_level)
     for warning in unknown_variables(os.environ):
         get_logger("habeas.settings").warning(warning)
+    former = read_former(os.environ).told()
+    if former is not None:
+        get_logger("habeas.settings").info(former)
     return settings
 
 

@@ -1,9 +1,9 @@
 """The settings of an installation: one typed, frozen model with flat names. Pure but for reading its sources.
 
-Sources in order: the environment (`HABEAS_<FIELD>`), `habeas.toml`, the defaults. An unknown key in the file
-is refused with its line and the nearest right one; an unknown `HABEAS_*` variable is a warning, since other
-programs may share the prefix. Messages name settings, never their values: some are secrets. Nothing here
-opens a database, makes a directory or is read again after the start.
+Sources in order: the environment (`HABEAS_<FIELD>`), `habeas.toml`, fidesops' own (`former_settings`), the
+defaults. An unknown key in the file is refused with its line and the nearest right one; an unknown `HABEAS_*`
+variable is a warning, since other programs may share the prefix. Messages name settings, never their values: some
+are secrets. Nothing here opens a database, makes a directory or is read again after the start.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from habeas.core.errors import BadInput, BadSyntax
+from habeas.core.former_settings import PREFIX as FORMER_PREFIX
+from habeas.core.former_settings import read_former
 
 PREFIX = "HABEAS_"
 CONFIG_FILE = "habeas.toml"
@@ -131,11 +133,17 @@ def load_settings(config_file: Path | None = None) -> Settings:
     """
     file = config_file if config_file is not None else _default_file()
     document = _read_file(file) if file is not None else {}
+    former = read_former(os.environ)
+    places = {**former.places, **{key: f"{file}: {key}" for key in document}}
     given = {name.upper() for name, value in os.environ.items() if value}
+    values = {**former.values, **document}
+    for key, place in former.places.items():
+        if place.upper().startswith(FORMER_PREFIX):  # any variable wins over any file
+            values[key], places[key] = former.values[key], place
     try:
-        return Settings(**{key: value for key, value in document.items() if PREFIX + key.upper() not in given})
+        return Settings(**{key: value for key, value in values.items() if PREFIX + key.upper() not in given})
     except ValidationError as problem:
-        raise _named(problem, document, given, file) from None
+        raise _named(problem, places, given) from None
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -186,9 +194,9 @@ def _nearest(key: str, known: Mapping[str, object] | frozenset[str] | set[str]) 
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _named(problem: ValidationError, document: dict[str, Any], given: set[str], file: Path | None) -> BadInput:
+def _named(problem: ValidationError, places: Mapping[str, str], given: set[str]) -> BadInput:
     error = problem.errors(include_input=False, include_url=False, include_context=False)[0]
     name = str(error["loc"][0])
-    from_file = name in document and PREFIX + name.upper() not in given
-    where = f"{file}: {name}" if from_file else PREFIX + name.upper()
+    variable = PREFIX + name.upper()
+    where = variable if variable in given else places.get(name, variable)
     return BadInput(error["msg"].removeprefix("Value error, "), where=where)
