@@ -237,6 +237,15 @@ def test_unknown_strategy_names_the_valid_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "near"), [("hsh", "hash"), ("null_rewrit", "null_rewrite"), ("aes", None), ("rot13", None)]
+)
+def test_an_unknown_strategy_is_refused_with_the_nearest(given: str, near: str | None) -> None:
+    with pytest.raises(UnknownStrategy) as refused:
+        strategy(given)
+    assert refused.value.fix == (near and f"did you mean {near}?")
+
+
+@pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
         ("hash", {"algorithm": "MD5"}, "algorithm: Input should be 'SHA-256' or 'SHA-512'"),

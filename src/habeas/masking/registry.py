@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeAlias
 
 from habeas.core.errors import BadInput
+from habeas.dataset.problem import nearest
 from habeas.masking import strategies as package
 from habeas.masking.base import MaskingStrategy
 
@@ -29,10 +30,14 @@ class UnknownStrategy(BadInput):
 
 
 def strategy(name: str) -> AnyStrategy:
-    """The strategy of that name; raises UnknownStrategy naming the valid ones."""
+    """The strategy of that name; raises UnknownStrategy naming the valid ones, and the nearest."""
     known = _by_name()
     if name not in known:
-        raise UnknownStrategy(f"Strategy '{name}' does not exist. Valid strategies are [{', '.join(known)}]")
+        near = nearest(name, known)
+        raise UnknownStrategy(
+            f"Strategy '{name}' does not exist. Valid strategies are [{', '.join(known)}]",
+            fix=f"did you mean {near}?" if near else None,
+        )
     return known[name]
 
 
