@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apibook import Api, open_api
 from habeas.report.metrics import Days
+from habeas.requests import export
 from habeas.store.tables import execution_log, privacy_request
 
 NOBODY = "ada@example.com"
@@ -173,3 +175,20 @@ def test_days_are_counted_in_a_table() -> None:
     for day, hour in ((1, 23), (2, 1), (5, 0), (11, 0)):
         days.add(at, datetime(2026, 1, day, hour, tzinfo=UTC))
     assert (days.median(), days.mean()) == (2.5, 3.8)
+
+
+def test_requests_as_json_lines(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "AT_ONCE", 2)
+    given = {"download_jsonl": True, "policy_key": "know_ca", "sort_direction": "asc"}
+    answer = api.call("GET", "/privacy-request", params=given)
+    assert answer.headers["content-type"].startswith("application/jsonl")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    listed = api.ok("GET", "/privacy-request", params={"policy_key": "know_ca", "sort_direction": "asc"})["items"]
+    assert [each["id"] for each in lines] == [each["id"] for each in listed]
+    assert listed[0].items() <= lines[0].items()
+    assert NOBODY not in answer.text
+    shown = api.call("GET", "/privacy-request", params=given | {"include_identities": True})
+    assert {json.loads(line)["identity"]["email"] for line in shown.text.splitlines()} == {NOBODY}
+    seen = api.ok("GET", "/audit-trail", params={"action": "privacy_request.revealed"})
+    assert seen["total"] == 4
+    assert api.call("GET", "/privacy-request", params=given | {"policy_key": "none"}).text == ""

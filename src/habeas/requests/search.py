@@ -121,14 +121,14 @@ def find(
             offset=(page - 1) * size,
             limit=size,
         )
-        items = _items(installation, connection, rows)
+        items = items_of(installation, connection, rows)
         results = _results(connection, rows) if verbose else {}
     if revealed_to is not None:
         seen = {row["id"]: {"kinds": row["kinds"]} for row in rows}
         note_disclosed(installation, revealed_to, REVEALED, seen)
     for item, row in zip(items, rows, strict=True):
         if revealed_to is not None:
-            item |= _identities(installation, row)
+            item |= revealed_of(installation, row)
         if verbose:
             item["results"] = results.get(row["id"], {})
     return Page(items, total, page, size)
@@ -137,7 +137,7 @@ def find(
 def read_request(installation: Installation, request_id: str) -> dict[str, Any]:
     """One request's item; raises NotFound."""
     with installation.database.read() as connection:
-        return _items(installation, connection, [_found(connection, request_id)])[0]
+        return items_of(installation, connection, [_found(connection, request_id)])[0]
 
 
 def logs(installation: Installation, request_id: str, *, page: int = 1, size: int = DEFAULT_SIZE) -> Page:
@@ -178,9 +178,10 @@ def _found(connection: Connection, request_id: str) -> dict[str, Any]:
     return row
 
 
-def _items(
+def items_of(
     installation: Installation, connection: Connection, rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
+    """Items of rows, in order; each cohort and policy is read once."""
     wanted = sorted({row["policy_id"] for row in rows})
     policies = policies_of(request_store.find_policies(connection, ids=wanted)) if wanted else {}
     running = sorted({row["cohort_id"] for row in rows if row["status"] == Status.IN_PROCESSING})
@@ -193,7 +194,8 @@ def _items(
     return items
 
 
-def _identities(installation: Installation, row: Mapping[str, Any]) -> dict[str, Any]:
+def revealed_of(installation: Installation, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item shows besides to whom identities are revealed."""
     found = open_identities(installation.vault, row["id"], row["sealed_identities"])
     details = [
         {"kind": each.kind, "value": each.value, "label": each.label, "assurance": each.assurance} for each in found

@@ -5,7 +5,7 @@ a request: that is the worker's.
 """
 
 from habeas.requests.bulk import Bulk, Failure, Page
-from habeas.requests.export import export_csv
+from habeas.requests.export import export_csv, export_jsonl
 from habeas.requests.intake import submit
 from habeas.requests.preview import Preview, explain, preview
 from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume, resume_all, retry
@@ -24,6 +24,7 @@ __all__ = [
     "deny",
     "explain",
     "export_csv",
+    "export_jsonl",
     "find",
     "is_paused",
     "logs",

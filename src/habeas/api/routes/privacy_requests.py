@@ -239,7 +239,7 @@ def _wanted(
 @router.get(
     "/privacy-request",
     response_model=PageOf[ListedRequestAnswer],
-    responses={200: {"content": {"text/csv": {}}, "description": "A page; all as CSV with `download_csv`"}},
+    responses={200: {"content": {"text/csv": {}, "application/jsonl": {}}, "description": "A page, or all"}},
 )
 def get_privacy_requests(
     here: Here,
@@ -248,13 +248,14 @@ def get_privacy_requests(
     verbose: bool = False,
     include_identities: bool = False,
     download_csv: bool = False,
+    download_jsonl: bool = False,
     sort_field: str = "created_at",
     sort_direction: Literal["asc", "desc"] = "desc",
     page: PageNumber = FIRST_PAGE,
     size: PageSize = PAGE_SIZE,
 ) -> Any:
     """Requests that match all filters, newest first. `verbose` adds the log under `results`; `download_csv` gives all
-    of them, with their identities, as CSV in order of age.
+    of them, with their identities, as CSV in order of age; `download_jsonl` the items, one a line, by age too.
     """
     if download_csv:
         lines = service.export_csv(
@@ -264,6 +265,11 @@ def get_privacy_requests(
         return StreamingResponse(
             lines, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
         )
+    if download_jsonl:
+        found = service.export_jsonl(
+            here, wanted, sort_direction=sort_direction, revealed_to=actor if include_identities else None
+        )
+        return StreamingResponse(found, media_type="application/jsonl")
     return service.find(
         here,
         wanted,
