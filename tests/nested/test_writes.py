@@ -125,3 +125,109 @@ def test_rows_of_two_people_are_masked_for_both(store: Documents) -> None:
     items = store.ask_all(policy(store.installation, GONE), *both)
     assert [each["status"] for each in items] == ["complete", "complete"]
     assert store.document("SELECT who FROM room") == ["gone", "gone", "eve@example.com"]
+
+
+PEOPLE = """
+- name: person
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - {name: email, fides_meta: {identity: email}}
+"""
+LAW = "masking_strategy_override: {strategy: preserve, configuration: {reason: law}}"
+WRITTEN = "masking_strategy_override: {strategy: string_rewrite, configuration: {rewrite_value: hidden}}"
+
+
+def person(store: Documents, body: str, fields: str) -> None:
+    store.run("CREATE TABLE person (id INTEGER PRIMARY KEY, email TEXT, body JSON, code TEXT)")
+    store.run(f"INSERT INTO person VALUES (1, 'ada@example.com', '{body}', 'c1')")
+    store.describe(PEOPLE + fields)
+
+
+def test_what_an_object_declares_holds_for_all_in_it(store: Documents) -> None:
+    fields = f"""
+  - name: body
+    fides_meta: {{{LAW}}}
+    fields:
+    - {{name: x, data_categories: [user.content]}}
+    - name: list
+      fides_meta: {{data_type: "object[]"}}
+      fields:
+      - {{name: y, data_categories: [user.content]}}
+      - {{name: z, data_categories: [user.content], fides_meta: {{{WRITTEN}}}}}
+"""
+    person(store, '{"x": "A", "list": [{"y": "B", "z": "C"}, {"y": "D"}]}', fields)
+    item = store.erased(GONE, email="ada@example.com")
+    assert (item["outcome"], item["kept"]) == ("erased_with_kept", {"law": 2})
+    assert store.document("SELECT body FROM person") == {"x": "A", "list": [{"y": "B", "z": "hidden"}, {"y": "D"}]}
+
+
+@pytest.mark.parametrize("protected", [f"fides_meta: {{{LAW}}}", f"fides_meta: {{read_only: true, {LAW}}}"])
+def test_an_object_with_a_kept_part_is_masked_by_its_declared_parts(store: Documents, protected: str) -> None:
+    fields = f"""
+  - name: body
+    data_categories: [user.content]
+    fields:
+    - {{name: x, {protected}}}
+    - {{name: y}}
+    - name: all
+      fides_meta: {{data_type: "object[]", return_all_elements: true}}
+      fields: [{{name: x, {protected}}}, {{name: y}}]
+    - name: deep
+      fields: [{{name: y}}]
+"""
+    everything = (
+        '{"x": "A", "y": "B", "z": "C", "all": [{"x": "D", "y": "E", "z": "F"}, {"y": "G"}], "deep": {"z": "H"}}'
+    )
+    person(store, everything, fields)
+    item = store.erased(GONE, email="ada@example.com")
+    assert (item["outcome"], item["kept"]) == ("erased_with_kept", {"law": 2})
+    parts = [{"x": "D", "y": "gone", "z": "F"}, {"y": "gone"}]
+    assert store.document("SELECT body FROM person") == {"x": "A", "y": "gone", "z": "C", "all": parts, "deep": None}
+
+
+def test_of_a_list_with_a_kept_part_only_her_elements_are_masked(store: Documents) -> None:
+    store.run("CREATE TABLE room (id INTEGER PRIMARY KEY, who JSON)")
+    store.run(
+        """INSERT INTO room VALUES (1, '[{"mail": "ada@example.com", "law": "A"}, {"mail": "eve@example.com"}]')"""
+    )
+    store.describe(f"""
+- name: room
+  fields:
+  - {{name: id, fides_meta: {{primary_key: true}}}}
+  - name: who
+    data_categories: [user.contact]
+    fides_meta: {{data_type: "object[]"}}
+    fields:
+    - {{name: mail, fides_meta: {{identity: email}}}}
+    - {{name: law, fides_meta: {{{LAW}}}}}
+""")
+    store.erased(GONE, email="ada@example.com")
+    assert store.document("SELECT who FROM room") == [{"mail": "gone", "law": "A"}, {"mail": "eve@example.com"}]
+
+
+READ_ONLY = {
+    "body.x": """
+  - name: body
+    fides_meta: {read_only: true}
+    fields: [{name: x, data_categories: [user.content]}]
+""",
+    "body.deep.x": """
+  - name: body
+    data_categories: [user.content]
+    fields: [{name: deep, fields: [{name: x, fides_meta: {read_only: true}}]}, {name: y}]
+""",
+    "code": f"""
+  - {{name: code, data_categories: [user.content], fides_meta: {{read_only: true, {WRITTEN}}}}}
+""",
+}
+
+
+@pytest.mark.parametrize("address", READ_ONLY)
+def test_read_only_is_never_written(store: Documents, address: str) -> None:
+    person(store, '{"x": "A", "deep": {"x": "B"}, "y": "C"}', READ_ONLY[address])
+    before = store.rows("SELECT * FROM person")
+    item = store.erase(GONE, email="ada@example.com")
+    assert (item["status"], item["reason"]) == ("error", "refused")
+    detail = item["reason_detail"]
+    assert (detail["code"], detail["address"]) == ("read_only_field", f"db:person:{address}")
+    assert store.rows("SELECT * FROM person") == before

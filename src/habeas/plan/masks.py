@@ -17,7 +17,7 @@ from habeas.core.address import CollectionAddress
 from habeas.core.errors import BadInput, Refused
 from habeas.core.expression import Constant, Expression, Null, Truncate, reads_column
 from habeas.core.schema import ColumnType, TypeFamily
-from habeas.dataset.model import StrategyChoice
+from habeas.dataset.model import Field, StrategyChoice
 from habeas.masking.registry import AnyStrategy, strategy
 from habeas.plan.assemble import reference_columns
 from habeas.plan.draft import Draft
@@ -202,12 +202,13 @@ class _Chooser:
             prepared = self._prepare(self._choice(selected))
         except BadInput as error:
             return Refused(error.message, cause="strategy", where=where, fix=error.fix)
-        if node.fields[path].read_only and node.fields[path].masking_strategy_override is None:
-            fix = "declare masking_strategy_override on the field (preserve keeps it), or remove read_only"
-            message = "is read_only but targeted by an erasure"
-            return Refused(message, cause="read_only_field", where=where, fix=fix)
         if prepared.strategy.keeps:
             return Kept(path, str(getattr(prepared.configuration, "reason", "preserved")))
+        if (barred := self._read_only(path)) is not None:
+            fix = "declare masking_strategy_override preserve on the field, which keeps it, or remove read_only"
+            lies = "is read_only but" if barred == path else f"lies in {barred}, which is read_only, but is"
+            message = f"{lies} targeted by an erasure"
+            return Refused(message, cause="read_only_field", where=where, fix=fix)
         if is_part(self._step, path):
             return self._decide_part(selected, where, prepared)
         target = _Target(selected, where, self._types[path], live.nullable if live else True, path in self._unique)
@@ -218,8 +219,19 @@ class _Chooser:
         kept = keep_part(self._graph, self._node, selected.path)
         return refused or kept or part_mask(self._node, selected, prepared.choice, prepared.strategy)
 
+    def _around(self, path: str) -> Iterator[tuple[str, Field]]:
+        """A field and the objects it lies in, the nearest first: what is declared on an object holds for all in it."""
+        names = path.split(".")
+        prefixes = (".".join(names[:end]) for end in range(len(names), 0, -1))
+        return ((prefix, self._node.fields[prefix]) for prefix in prefixes)
+
+    def _read_only(self, path: str) -> str | None:
+        """The path of the field, or else the nearest object around it, that says it is never written."""
+        return next((around for around, field in self._around(path) if field.read_only), None)
+
     def _choice(self, selected: Selected) -> StrategyChoice:
-        own = self._node.fields[selected.path].masking_strategy_override
+        overrides = (field.masking_strategy_override for _, field in self._around(selected.path))
+        own = next((override for override in overrides if override is not None), None)
         choice = own or self._override or self._rules[selected.rules[0]].masking_strategy
         if choice is None:
             raise BadInput(f"rule {selected.rules[0]} has no masking strategy", fix="give the rule a masking_strategy")

@@ -32,12 +32,14 @@ def fields_of(policy: Policy, action: ActionType, dataset: Dataset, collection: 
     Categories given on an object, collection or dataset are inherited by the fields in it that have none. A
     category matches a target that is it or lies above it, at a dot. An object whose category matches is taken
     whole, unless something in it has categories of its own that don't match: then only its parts that match are.
+    Nor does an erasure take an object whole in which something declares how it is masked, or that it is read-only.
     """
     inherited = collection.data_categories or dataset.data_categories
     taken: dict[str, Selected] = {}
     for rule in policy.rules_of(action):
         targets = today_of(rule.targets)
-        for path, categories in _take(collection.fields, targets, inherited, ""):
+        writes = action is ActionType.ERASURE
+        for path, categories in _take(collection.fields, targets, inherited, "", writes):
             before = taken[path].rules if path in taken else ()
             taken[path] = Selected(path, categories, (*before, rule.key))
     return [taken[path] for path in sorted(taken)]
@@ -49,15 +51,16 @@ def today_of(targets: Sequence[str]) -> tuple[str, ...]:
 
 
 def _take(
-    fields: Sequence[Field], targets: Sequence[str], inherited: tuple[str, ...], prefix: str
+    fields: Sequence[Field], targets: Sequence[str], inherited: tuple[str, ...], prefix: str, writes: bool
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     for field in fields:
         categories = field.data_categories or inherited
         path = f"{prefix}{field.name}"
-        if _matches(categories, targets) and _all_match(field.fields, targets):
+        parted = writes and _any_declares(field.fields)
+        if _matches(categories, targets) and not parted and _all_match(field.fields, targets):
             yield path, categories
         else:
-            yield from _take(field.fields, targets, categories, f"{path}.")
+            yield from _take(field.fields, targets, categories, f"{path}.", writes)
 
 
 def _matches(categories: Sequence[str], targets: Sequence[str]) -> bool:
@@ -68,6 +71,14 @@ def _all_match(fields: Sequence[Field], targets: Sequence[str]) -> bool:
     """Whether nothing in these fields has own categories outside the targets."""
     return all(
         (not field.data_categories or _matches(field.data_categories, targets)) and _all_match(field.fields, targets)
+        for field in fields
+    )
+
+
+def _any_declares(fields: Sequence[Field]) -> bool:
+    """Whether something in these fields says how it is masked, or that it is read-only: not to be ignored."""
+    return any(
+        field.read_only or field.masking_strategy_override is not None or _any_declares(field.fields)
         for field in fields
     )
 
