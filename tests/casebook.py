@@ -95,6 +95,28 @@ class Case:
             if variant in (None, each["variant"])
         ]
 
+    def find_results(self, variant: str, url: str, *phones: str) -> list[Result]:
+        """What the query of a variant of northwind finds in the loaded database of PostgreSQL at `url`, for the phone
+        numbers that the variant core has results for, and for `phones`. For the variant that expected.json leaves out.
+        """
+        asked = dict.fromkeys([*(each.identity["phone_number"] for each in self.results("core")), *phones])
+        return [self._find_result(variant, url, phone) for phone in asked]
+
+    def _find_result(self, variant: str, url: str, phone: str) -> Result:
+        import psycopg
+        from psycopg import sql
+
+        query = (Path(__file__).parent / "e2e" / f"{self.name}_{variant}.sql").read_text(encoding="utf-8")
+        tables = {}
+        with psycopg.connect(url) as connection:  # the temporary tables go with it
+            given = sql.Literal(phone).as_string(connection)
+            connection.execute(query.replace(":'phone'", given).encode())
+            for table in self.tables(variant):
+                key = sql.SQL(", ").join(map(sql.Identifier, self.primary_key(table)))
+                found = sql.SQL("SELECT {} FROM {}").format(key, sql.Identifier(f"o_{table}"))
+                tables[table] = Expected(*canonical_pks(connection.execute(found), self.primary_key(table)), None)
+        return Result(variant, {"phone_number": phone}, tables, sum(each.rows for each in tables.values()))
+
     def primary_key(self, table: str, naming: Naming = "snake") -> list[str]:
         """The primary key's columns, in the order of the digests."""
         return [named(column, naming) for column in self.graph["tables"][table]["primary_key"]]
