@@ -57,3 +57,19 @@ def postgres(installation: Installation, tmp_path: Path, postgres_url_of_session
     made = Store("postgres", installation, tmp_path, postgres_url_of_session)
     yield made
     made.close()
+
+
+@pytest.fixture
+def sqlite(installation: Installation, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of SQLite, for what only it has."""
+    made = Store("sqlite", installation, tmp_path, "")
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def stiff(request: pytest.FixtureRequest, installation: Installation, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of each kind that checks a plain foreign key at once."""
+    made = Store(request.param, installation, tmp_path, request.getfixturevalue(SERVERS[request.param]))
+    yield made
+    made.close()

@@ -179,6 +179,10 @@ CYCLE = """
 CREATE TABLE customer (id integer PRIMARY KEY, email text, home_id integer NOT NULL);
 CREATE TABLE home (id integer PRIMARY KEY, owner_id integer NOT NULL REFERENCES customer(id) %s, street text);
 """
+CYCLE_ROWS = """
+INSERT INTO customer VALUES (1, 'ada@example.com', 5), (2, 'bob@example.com', 6);
+INSERT INTO home VALUES (5, 1, 'Elm Street'), (6, 2, 'Oak Street');
+"""
 HOME = """
 - name: home
   fides_meta: {masking_strategy_override: {strategy: delete}}
@@ -193,8 +197,7 @@ HOME = """
 def test_a_cycle_of_deferrable_keys_goes_in_one_transaction(postgres: Store) -> None:
     deferrable = "DEFERRABLE INITIALLY IMMEDIATE"
     postgres.run(CYCLE % deferrable)
-    postgres.run("INSERT INTO customer VALUES (1, 'ada@example.com', 5), (2, 'bob@example.com', 6)")
-    postgres.run("INSERT INTO home VALUES (5, 1, 'Elm Street'), (6, 2, 'Oak Street')")
+    postgres.run(CYCLE_ROWS)
     postgres.run(f"ALTER TABLE customer ADD FOREIGN KEY (home_id) REFERENCES home(id) {deferrable}")
     postgres.describe(CUSTOMER % "mask" + HOME)
     said = postgres.erased()
@@ -202,28 +205,22 @@ def test_a_cycle_of_deferrable_keys_goes_in_one_transaction(postgres: Store) -> 
     assert postgres.rows("SELECT id FROM home") == [(6,)]
 
 
-def test_a_stiff_cycle_is_refused(postgres: Store) -> None:
-    postgres.run(CYCLE % "")
-    postgres.run("ALTER TABLE customer ADD FOREIGN KEY (home_id) REFERENCES home(id)")
-    postgres.describe(CUSTOMER % "mask" + HOME)
-    assert postgres.refused()["code"] == "foreign_key_cycle"
+def test_a_stiff_cycle_is_refused(stiff: Store) -> None:
+    stiff.run(CYCLE % "")
+    stiff.run(CYCLE_ROWS)
+    stiff.run("ALTER TABLE customer ADD FOREIGN KEY (home_id) REFERENCES home(id)")
+    stiff.describe(CUSTOMER % "mask" + HOME)
+    assert stiff.refused()["code"] == "foreign_key_cycle"
+    assert stiff.rows("SELECT id, email FROM customer ORDER BY id") == [(1, "ada@example.com"), (2, "bob@example.com")]
 
 
-def test_a_stiff_cycle_goes_in_one_transaction_of_sqlite(store: Store) -> None:
-    if store.kind != "sqlite":
-        store.run("CREATE TABLE customer (id integer PRIMARY KEY, email text)")
-        store.describe(CUSTOMER % "mask")
-        return
-    store.run(
-        "CREATE TABLE customer (id integer PRIMARY KEY, email text, home_id integer NOT NULL REFERENCES home(id));"
-        "CREATE TABLE home (id integer PRIMARY KEY, owner_id integer NOT NULL REFERENCES customer(id), street text);"
-        "PRAGMA foreign_keys = OFF; INSERT INTO customer VALUES (1, 'ada@example.com', 5), (2, 'bob@example.com', 6);"
-        "INSERT INTO home VALUES (5, 1, 'Elm Street'), (6, 2, 'Oak Street')"
-    )
-    store.describe(CUSTOMER % "mask" + HOME)
-    said = store.erased()
+def test_a_stiff_cycle_goes_in_one_transaction_of_sqlite(sqlite: Store) -> None:
+    sqlite.run(CYCLE.replace("home_id integer NOT NULL", "home_id integer NOT NULL REFERENCES home(id)") % "")
+    sqlite.run(f"PRAGMA foreign_keys = OFF; {CYCLE_ROWS}")
+    sqlite.describe(CUSTOMER % "mask" + HOME)
+    said = sqlite.erased()
     assert (said["db:customer"]["deleted"], said["db:home"]["deleted"]) == (1, 1)
-    assert store.rows("SELECT id FROM home") == [(6,)]
+    assert sqlite.rows("SELECT id FROM home") == [(6,)]
 
 
 TRIGGERS = {

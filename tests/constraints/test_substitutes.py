@@ -198,7 +198,18 @@ def test_one_refused_request_leaves_its_cohort(store: Store) -> None:
     assert store.rows("SELECT * FROM person ORDER BY id") == [(1, "ada@example.com", "adas"), (2, None, None)]
 
 
-def test_generated_columns_are_refused_and_identity_keys_kept(postgres: Store) -> None:
+def test_generated_columns_are_refused(store: Store) -> None:
+    store.run(
+        "CREATE TABLE person (id integer PRIMARY KEY, email text, value text GENERATED ALWAYS AS (upper(email)) STORED)"
+    )
+    store.run("INSERT INTO person (id, email) VALUES (1, 'ada@example.com')")
+    store.describe(PERSON)
+    detail = store.refused()
+    assert (detail["code"], detail["address"]) == ("generated_column", "db:person:value")
+    assert store.rows("SELECT email FROM person") == [("ada@example.com",)]
+
+
+def test_generated_columns_beside_an_identity_key_are_refused(postgres: Store) -> None:
     postgres.run(
         "CREATE TABLE person (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text, "
         "value text GENERATED ALWAYS AS (upper(email)) STORED)"
