@@ -89,16 +89,17 @@ def test_shared_holds_even_if_found_by_identity(harness: Harness, connector: Con
 
 def test_people_found_by_reference_are_somebody_else(harness: Harness, connector: Connector) -> None:
     people(harness)
+    harness.put("people", [(4, None, 10, None), (5, "ada@example.com", 11, 4)])  # of 4 no value says who it is
     harness.run("CREATE TABLE visits (id INTEGER PRIMARY KEY, person INTEGER)")
-    harness.put("visits", [(1, 1), (3, 3)])
+    harness.put("visits", [(1, 1), (3, 3), (4, 4)])
     book = PlanBook(connector)
     book.step("people", people=True, seeds=by_email(), links=[book.link(0, "boss", "id", "to_target")])
     book.step("visits", links=[book.link(0, "id", "person")])
     with book.found(ADA) as reader:
-        assert book.keys(reader, 0) == {(0, 1): OWN, (0, 3): PERSON}
+        assert book.keys(reader, 0) == {(0, 1): OWN, (0, 3): PERSON, (0, 4): PERSON, (0, 5): OWN}
         assert book.keys(reader, 1) == {(0, 1): OWN}
     with book.found(ADA, seed("cyd@example.com")) as reader:
-        assert book.keys(reader, 0) == {(0, 1): OWN, (0, 3): OWN}
+        assert book.keys(reader, 0) == {(0, 1): OWN, (0, 3): OWN, (0, 4): PERSON, (0, 5): OWN}
         assert book.keys(reader, 1) == {(0, 1): OWN, (0, 3): OWN}
 
 
