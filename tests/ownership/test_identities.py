@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from conftest import mariadb_connection
 from flowbook import Flow, opened
 from habeas.core.identity import Assurance, Identity
 from habeas.execute.context import CohortContext, Member
@@ -57,14 +58,17 @@ class Book:
         self.url = url
 
     def run(self, *statements: str) -> None:
-        connected: Any = (
-            psycopg.connect(self.url, autocommit=True)
-            if self.kind == "postgres"
-            else sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)
-        )
+        connected: Any
+        if self.kind == "postgres":
+            connected = psycopg.connect(self.url, autocommit=True)
+        elif self.kind == "mariadb":
+            connected = mariadb_connection(self.url)
+        else:
+            connected = sqlite3.connect(self.url.removeprefix("sqlite:///"), isolation_level=None)
         with closing(connected) as connection:
+            cursor = connection.cursor()
             for statement in statements:
-                connection.execute(statement)
+                cursor.execute(statement)
 
     def hold(self, column: str, *values: str | int | None) -> None:
         """Make contacts 1, 2, … that hold these values in one column."""
@@ -90,10 +94,12 @@ def described(book: Book, document: Mapping[str, Any]) -> Iterator[None]:
         book.flow.api.call("DELETE", "/connection/book")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def book(flow: Flow, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Book]:
     if request.param == "sqlite":
         made = Book(flow, "sqlite", f"sqlite:///{tmp_path / 'book.db'}")
+    elif request.param == "mariadb":
+        made = Book(flow, "mariadb", request.getfixturevalue("mariadb_url"))
     else:
         made = Book(flow, "postgres", request.getfixturevalue("postgres_url_of_session"))
         made.run("DROP TABLE IF EXISTS contact, badge")
