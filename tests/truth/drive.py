@@ -35,7 +35,7 @@ from truth.stores import Dump, Stores, Written
 
 ACTOR = Actor("truth", frozenset({"privacy-request:create"}))
 FINAL = {"complete", "error", "requires_input", "canceled", "denied"}
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @dataclass

@@ -115,6 +115,13 @@ FAULTS = (
         ("cohort of several",),
     ),
     Fault(
+        "lineage swapped between two cohort members",
+        "connectors/sql/reader.py",
+        "                    yield row[:width], member\n",
+        "                    yield row[:width], member ^ 1\n",
+        ("cohort of several",),
+    ),
+    Fault(
         "a stale epoch goes on writing",
         "requests/attempt.py",
         '            raise Fenced("another attempt owns the cohort", where=self.cohort_id)\n\n    def advance',
@@ -153,7 +160,7 @@ FAULTS = (
         "written before it was frozen",
         "execute/erasure.py",
         "    settle_deletes(context, freezer, result.tallies)\n    try_writes",
-        "    _write_steps(context, freezer, [step for step in written if not step.delete])\n"
+        "    write_steps(context, freezer, [step for step in written if not step.delete])\n"
         "    settle_deletes(context, freezer, result.tallies)\n    try_writes",
         ("writes noted by triggers",),
     ),

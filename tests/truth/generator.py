@@ -349,6 +349,7 @@ class _Generator(Blocks):
             self.shapes.add("one cohort after another")
         combined, again = self.chance(0.2, "access and erasure in one policy"), self.chance(0.3, "asked again")
         journal = self.chance(0.5, "writes noted by triggers")
+        many = "20,000 rows of one person" in self.shapes
         return Company(
             seed=self.seed,
             stores=self.stores,
@@ -361,7 +362,7 @@ class _Generator(Blocks):
             again=again,
             journal=journal,
             taken_over=journal and self.chance(0.06, "taken over by another executor"),
-            batches=rng.randint(1, 4) if self.chance(0.3, "batches of a few rows") else None,
+            batches=rng.randint(1, 4) if not many and self.chance(0.3, "batches of a few rows") else None,
             shapes=sorted(self.shapes),
         )
 
