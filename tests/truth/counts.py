@@ -113,7 +113,7 @@ class CountCheck:
         """Targeted collections that are excluded; nobody counts their rows."""
         every = [category for rule in self.case.company.rules for category in rule.categories]
         return sum(
-            each.described and each.excluded and any(is_within(one.category, every) for one in each.columns)
+            each.described and each.excluded and any(is_within(one.category, every) for one in each.fields())
             for each in self.case.company.tables
         )
 

@@ -367,9 +367,7 @@ class Judgement:
             if pointer.holder == row[0] and pointer.target in above
             # A list may point to others' rows by the very reference that was followed.
             if not self._is_link(pointer, link) or "." in pointer.columns[0]
-            if self._others(
-                member, row, self.world.pointed(row, pointer.columns, pointer.target, pointer.target_columns)
-            )
+            if self._rivals(member, row, pointer)
         ]
         pointing = [
             SHARED_ROW
@@ -378,6 +376,15 @@ class Judgement:
         ]
         found = [*rivals, *pointing]
         return max(found, default=None)
+
+    def _rivals(self, member: int, row: RowId, pointer: Pointer) -> bool:
+        """Whether a row points to somebody else. In another store, whoever isn't known to be the subject is."""
+        found = self.world.pointed(row, pointer.columns, pointer.target, pointer.target_columns)
+        if not self.structure.is_far(pointer):
+            return self._others(member, row, found)
+        own = [each for each in found if self._is_own(member, each)]
+        known = {value for each in own for value in self.world.values(each, pointer.target_columns, True)}
+        return not known.issuperset(self.world.values(row, pointer.columns, True))
 
     def _others(self, member: int, row: RowId, rows: Iterable[RowId]) -> bool:
         """Whether one of the rows isn't the subject's; the row itself doesn't count."""

@@ -178,8 +178,10 @@ class Hold(msgspec.Struct, frozen=True):
 
     @property
     def forbids(self) -> bool:
-        """Whether the store refuses to delete a row while another one points to it."""
-        return self.on_delete in ("NO ACTION", "RESTRICT", "SET DEFAULT")
+        """Whether the store refuses to delete a row while another one points to it, or writes that one: then it would
+        no longer be the frozen row.
+        """
+        return self.on_delete in ("NO ACTION", "RESTRICT", "SET DEFAULT", "SET NULL")
 
 
 class Carry(msgspec.Struct, frozen=True):
