@@ -96,6 +96,8 @@ def _misfits(node: Node, other: Node, end: _End) -> Iterator[str]:
         here, there = node.live[ours], other.live.get(theirs)
         if there is None or there.generated or other.inside(theirs) is not None:
             yield "isn't a column that can be written"
+        elif theirs in other.fields and other.fields[theirs].read_only:
+            yield "is read_only"
         elif theirs in taken:
             yield "is a key itself"
         elif not _holds(there.type, here.type):
