@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import habeas
-from apibook import Api, open_api
+from apibook import ROOT_ID, Api, open_api
 from habeas.api.reference import scope_of
 from habeas.deliver.messages.wording import write
 from habeas.requests.scopes import ROLES
@@ -188,7 +188,7 @@ def test_cve_2025_57817_no_client_or_user_gives_what_it_lacks(api: Api) -> None:
     assert api.call("POST", "/oauth/client", token=token, json=["policy:read"]).status_code == 403
     mine = api.ok("POST", "/oauth/client", token=token, json=["client:create"])["client_id"]
     assert api.call("PUT", f"/oauth/client/{mine}/scope", token=token, json=["policy:read"]).status_code == 403
-    assert api.call("PUT", "/oauth/client/root/scope", token=token, json=[]).status_code == 403
+    assert api.call("PUT", f"/oauth/client/{ROOT_ID}/scope", token=token, json=[]).status_code == 403
     user = api.ok("POST", "/user", token=token, json={"username": "puppet", "password": PASSWORD})["id"]
     bodies: list[dict[str, Any]] = [{"roles": ["owner"]}, {"scopes": ["policy:read"]}]
     for method in ("POST", "PUT"):
