@@ -117,6 +117,15 @@ def test_null_lets_go(store: Store) -> None:
     assert store.rows("SELECT * FROM orders ORDER BY id") == [(10, None, "for Ada"), (11, 2, "for Bob")]
 
 
+def test_null_counts_each_key_that_lets_go(store: Store) -> None:
+    make(store, "null")
+    store.run(f"CREATE TABLE gift (id integer PRIMARY KEY, giver integer {KEY}, taker integer {KEY})")
+    store.run("INSERT INTO gift VALUES (1, 1, 2), (2, 1, 3), (3, 2, 1), (4, 2, 2)")
+    said = store.erased()["db:gift#null"]
+    assert (said["frozen"], said["masked"], said["verified"], said["fields"].keys()) == (4, 4, 4, {"giver", "taker"})
+    assert store.rows("SELECT * FROM gift ORDER BY id") == [(1, None, 2), (2, None, None), (3, 2, None), (4, 2, 2)]
+
+
 def test_null_of_a_column_that_cannot_be_null_is_refused(store: Store) -> None:
     make(store, "null", f"NOT NULL {KEY}")
     detail = store.refused()

@@ -58,11 +58,29 @@ def build_receipt(
             if (rows := counts.get(member.index, 0))
         }
     if erasure is not None:
-        body["erasure"] = {
-            plan.steps[index].place: _collection(plan.steps[index], tally, member.index)
-            for index, tally in sorted(erasure.tallies.items())
-        }
+        body["erasure"] = _erasure(plan, erasure, member.index)
     return body
+
+
+def _erasure(plan: Plan, erasure: ErasureResult, member: int) -> dict[str, Any]:
+    """What was done by place. Steps that share one, such as one for each foreign key that was nulled, are added up."""
+    done: dict[str, Any] = {}
+    for index, tally in sorted(erasure.tallies.items()):
+        step = plan.steps[index]
+        told = _collection(step, tally, member)
+        done[step.place] = _added(done[step.place], told) if step.place in done else told
+    return done
+
+
+def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Both: counts add up, names are united."""
+    both: dict[str, Any] = {**one, **other}
+    for name in one.keys() & other.keys():
+        if isinstance(one[name], dict):
+            both[name] = _added(one[name], other[name])
+        elif isinstance(one[name], int):
+            both[name] = one[name] + other[name]
+    return both
 
 
 def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
