@@ -165,6 +165,7 @@ def test_introspection_tells_types_checks_and_privileges(harness: MariadbHarness
     assert (columns["note"].type.length, columns["name"].type.length) == (255, 40)
     assert [name for name, column in columns.items() if column.default] == ["id", "mood"]
     assert [name for name, column in columns.items() if column.generated] == ["half"]
+    assert columns["name"].folds_accents
     assert table.uniques == (("other",),)  # names may differ after their tenth letter
     assert table.indexes == (("id",), ("other",))
     assert (len(table.checks), table.triggers, table.writable, table.deletable) == (1, True, True, True)

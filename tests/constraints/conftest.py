@@ -73,3 +73,11 @@ def stiff(request: pytest.FixtureRequest, installation: Installation, tmp_path: 
     made = Store(request.param, installation, tmp_path, request.getfixturevalue(SERVERS[request.param]))
     yield made
     made.close()
+
+
+@pytest.fixture
+def mariadb(installation: Installation, tmp_path: Path, mariadb_url: str) -> Iterator[Store]:
+    """An empty store of MariaDB, for what only it has."""
+    made = Store("mariadb", installation, tmp_path, mariadb_url)
+    yield made
+    made.close()

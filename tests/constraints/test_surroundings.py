@@ -21,14 +21,6 @@ CONSTANT = {"strategy": "string_rewrite", "configuration": {"rewrite_value": "go
 
 
 @pytest.fixture
-def mariadb(store: Store) -> Store:
-    """A store of MariaDB, for what only it has."""
-    if store.kind != "mariadb":
-        pytest.skip("n/a: only MariaDB has it")
-    return store
-
-
-@pytest.fixture
 def reader(postgres: Store) -> Iterator[str]:
     """A role that isn't a superuser."""
     name = f"role_{postgres.schema}"

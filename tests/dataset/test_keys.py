@@ -5,6 +5,7 @@ Each test is named after its key; docs/datasets.md lists them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,6 +69,8 @@ class Ran(NamedTuple):
     order: list[str]  # of collections in the plan
     refused: dict[str, Any]
     rows: Callable[[str], list[Any]]
+    given: list[dict[str, Any]]  # the datasets, with the database's real name
+    elsewhere: dict[str, Any]  # asked with another database's name
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +83,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory, make_postgres_of_module: Calla
         with psycopg.connect(url) as connection:
             return connection.execute(text).fetchall()
 
+    given = copy.deepcopy(DOCUMENTS)
+    given[0]["fides_meta"]["namespace"]["database_name"] = url.rpartition("/")[2]
     with flowbook.flowing(tmp_path_factory.mktemp("keys") / "data") as flow:
         api = flow.api
         api.connect("shop", "postgres", {"url": url})
-        api.describe("shop", *DOCUMENTS)
+        api.describe("shop", *given)
         api.access_policy("look", ["user"])
         constant = {"strategy": "string_rewrite", "configuration": {"rewrite_value": "forgotten"}}
         api.erasure_policy("wipe", ["user"], constant)
@@ -91,15 +96,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory, make_postgres_of_module: Calla
         looked = api.run("look", ADA)
         told = api.call("POST", "/privacy-request/plan", {"policy_key": "wipe", "identity": ADA}, counts="estimate")
         stored = {each: api.call("GET", f"/connection/shop/dataset/{each}") for each in ("sales", "care", "tapes")}
-        yield Ran(
-            flow.package(looked["id"]),
-            looked,
-            api.run("wipe", ADA),
-            stored,
-            [each["address"] for each in told["collections"]],
-            api.run("locked", ADA),
-            rows,
-        )
+        wiped, refused = api.run("wipe", ADA), api.run("locked", ADA)
+        api.describe("shop", *DOCUMENTS)
+        elsewhere = api.run("look", ADA)
+        order = [each["address"] for each in told["collections"]]
+        yield Ran(flow.package(looked["id"]), looked, wiped, stored, order, refused, rows, given, elsewhere)
 
 
 def test_all_loads_and_the_check_names_what_is_not_used() -> None:
@@ -116,12 +117,15 @@ def test_both_requests_complete(ran: Ran) -> None:
 
 
 def test_what_is_not_used_is_kept_and_shown(ran: Ran) -> None:
-    assert ran.stored == {document["fides_key"]: document for document in DOCUMENTS}
+    assert ran.stored == {document["fides_key"]: document for document in ran.given}
     assert ran.stored["sales"]["fides_meta"]["resource_id"] == "shop.sales"
 
 
 def test_namespace(ran: Ran) -> None:
     assert {"sales:customer", "care:ticket"} <= set(ran.shown)
+    assert (ran.elsewhere["status"], ran.elsewhere["reason"]) == ("error", "refused")
+    detail = ran.elsewhere["reason_detail"]
+    assert (detail["code"], detail["address"].partition(":")[0]) == ("other_database", "sales")
 
 
 def test_identity(ran: Ran) -> None:

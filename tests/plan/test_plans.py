@@ -158,3 +158,17 @@ def test_thousands_of_collections_are_planned_in_linear_time() -> None:
     plan = plan_of(Catalog((BoundDataset(dataset, "db"),)), access=["user"])
     assert len(plan.steps) == 5000 + 2000 + 2
     assert len(plan.segments) == 1
+
+
+@pytest.mark.parametrize(("database", "refused"), [("shop", False), ("other", True), (None, False)])
+def test_the_database_is_the_one_that_the_dataset_names(database: str | None, refused: bool) -> None:
+    [dataset] = load_datasets(DATASETS, name="shop.yml")
+    named = msgspec.structs.replace(dataset, database_name="shop")
+    bound = BoundDataset(named, "db", schema=schema_of(DDL), database=database)
+    if refused:
+        with pytest.raises(Refused) as found:
+            plan_of(Catalog((bound,)), access=["user"])
+        assert found.value.cause == "other_database"
+        return
+    codes = [each.code for each in plan_of(Catalog((bound,)), access=["user"]).warnings]
+    assert ("database_name" in codes) is (database is None)

@@ -352,6 +352,10 @@ class Connector(ABC):
     def identity(self) -> str:
         """A comparable name of the system itself, without secrets, so that our own database is recognised."""
 
+    def database(self, schema: str | None) -> str | None:
+        """The name of the database in which a schema (None: the default one) lies; None where the kind has no names."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Close all sessions that nobody uses, and those in use as they are given back; safe to call twice.

@@ -51,7 +51,7 @@ class RemainsOf(msgspec.Struct, frozen=True):
 
 class ColumnSchema(msgspec.Struct, frozen=True):
     """One live column. `generated` columns can't be written; `default` says that one exists; the store changes a
-    `touched` one with every update that doesn't write it.
+    `touched` one with every update that doesn't write it. `folds_accents`: for its collation é and e may be equal.
     """
 
     name: str
@@ -60,6 +60,7 @@ class ColumnSchema(msgspec.Struct, frozen=True):
     default: bool = False
     generated: bool = False
     touched: bool = False
+    folds_accents: bool = False
 
 
 class ForeignKey(msgspec.Struct, frozen=True):

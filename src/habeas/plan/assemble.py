@@ -17,7 +17,7 @@ from habeas.dataset.model import Field
 from habeas.plan.draft import Draft
 from habeas.plan.graph import Graph, Node, Paths
 from habeas.plan.inside import compared_column, compared_name, refuse_tuple, refuse_unreadable
-from habeas.plan.model import Column, Link, Output, Pointing, Rival, Seed, Step
+from habeas.plan.model import Caution, Column, Link, Output, Pointing, Rival, Seed, Step
 from habeas.plan.order import Run
 from habeas.plan.own import own_seeds
 from habeas.plan.ownership import (
@@ -59,7 +59,13 @@ def assemble_steps(draft: Draft) -> Draft:
     assembly = _Assembly(draft, {address: index for index, address in enumerate(order)})
     steps = tuple(assembly.step(address) for address in order)
     problems = [problem for address in order for problem in assembly.problems(address)]
-    return replace(draft, steps=steps, problems=(*draft.problems, *problems))
+    datasets = {address.dataset: draft.graph.nodes[address].bound for address in order}
+    nameless = [name for name, bound in datasets.items() if bound.dataset.database_name and bound.database is None]
+    warnings = [Caution(name, "database_name", _NAMELESS, "leave it out") for name in nameless]
+    return replace(draft, steps=steps, problems=(*draft.problems, *problems), warnings=(*draft.warnings, *warnings))
+
+
+_NAMELESS = "namespace.database_name isn't compared: the connection's kind of store has no names of databases"
 
 
 def key_of(node: Node) -> Paths:
@@ -302,7 +308,12 @@ class _Assembly:
     def problems(self, address: CollectionAddress) -> Iterator[Refused]:
         """What the live schema lacks for this step."""
         node = self._graph.nodes[address]
-        if node.bound.problem is not None:
+        named = node.dataset.database_name
+        if named is not None and node.bound.database not in (None, named):
+            message = f"the dataset is of database {named}, and connection {node.bound.connection} of another one"
+            fix = "correct namespace.database_name, or bind the dataset to a connection to that database"
+            yield Refused(message, cause="other_database", where=str(address), fix=fix)
+        elif node.bound.problem is not None:
             message = f"the schema of connection {node.bound.connection} can't be read: {node.bound.problem}"
             yield Refused(message, cause="unreachable", where=str(address), fix="mend the connection, then retry")
         elif node.bound.schema is not None and node.table is None:

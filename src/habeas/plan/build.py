@@ -16,6 +16,7 @@ from habeas.plan.assemble import assemble_steps, segments_of
 from habeas.plan.deletes import order_deletes, widen_deletes
 from habeas.plan.draft import Draft
 from habeas.plan.far import find_far_holds
+from habeas.plan.folding import warn_folding
 from habeas.plan.graph import Catalog, build_graph
 from habeas.plan.guards import guard_writes
 from habeas.plan.keyless import find_alike
@@ -56,6 +57,7 @@ PASSES: tuple[Callable[[Draft], Draft], ...] = (
     check_writes,
     rank_writes,
     warn_scans,
+    warn_folding,
 )
 
 

@@ -26,7 +26,8 @@ Flow = Literal["left_to_right", "either"]
 
 class BoundDataset(msgspec.Struct, frozen=True):
     """A dataset with the connection it lives behind. `schema` None with `problem` None: the store has no
-    schema to compare with; `problem` says why the schema could not be read.
+    schema to compare with; `problem` says why the schema could not be read. `database`: the one that is connected,
+    None where the kind of store has no names for them.
     """
 
     dataset: Dataset
@@ -35,6 +36,7 @@ class BoundDataset(msgspec.Struct, frozen=True):
     disabled: bool = False
     schema: StoreSchema | None = None
     problem: str | None = None
+    database: str | None = None
 
 
 class Catalog(msgspec.Struct, frozen=True):

@@ -310,7 +310,7 @@ def _names(check: str, column: str) -> bool:
 
 def _unfit(target: _Target, chosen: AnyStrategy, expression: Expression | None) -> str | None:
     """Why the column can't hold what the strategy writes, None if it can."""
-    if not chosen.fits(target.type.family):
+    if not chosen.fits(target.type.family) or (chosen.name == RANDOM_VALUE and random_of(target.type) is None):
         return "type"
     if isinstance(expression, Null) and not target.nullable:
         return "not_null"

@@ -50,7 +50,7 @@ _NATIVE_CONSTANTS: Mapping[str, str] = {
     "tsvector": "",
     "hstore": "",
     "xml": "<erased/>",
-    "point": "(0,0)",
+    "point": "(0,0)",  # PostgreSQL's; MariaDB's catalog spells its own types of places apart
     "int4range": "empty",
     "int8range": "empty",
     "numrange": "empty",
@@ -72,6 +72,8 @@ _INTEGER_BITS: Mapping[str, int] = {
     "int8": 63,
 }
 _NARROWEST_BITS = 15  # a domain's name tells nothing of its type
+_FEWEST_BITS = 6  # below, values random per row would meet too often
+_FEWEST_DIGITS = 2
 _WIDEST_DIGITS = 15  # what every store keeps exactly
 _PRECISION = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
@@ -100,30 +102,47 @@ def random_of(kind: ColumnType) -> StrategyChoice | None:
 
 
 def _limits(kind: ColumnType) -> dict[str, Any] | None:
+    native = kind.native.lower()
     match kind.family:
         case TypeFamily.INTEGER:
-            return {"size": _integer_bits(kind.native.lower())}
+            return _sized(_integer_bits(native), _FEWEST_BITS)
         case TypeFamily.FLOAT:
-            return {"size": 24 if kind.native.lower() in ("real", "float4", "float") else 53}
+            return _sized(_float_bits(native), _FEWEST_BITS)
         case TypeFamily.DECIMAL:
-            return _decimal_limits(kind.native)
+            return _decimal_limits(native)
         case TypeFamily.BINARY:
-            size = min(RANDOM_BYTES, kind.length or RANDOM_BYTES)
-            return {"size": size} if size >= MIN_RANDOM else None
+            return _sized(min(RANDOM_BYTES, kind.length or RANDOM_BYTES), MIN_RANDOM)
         case _:
             return {}
 
 
+def _sized(size: int, fewest: int) -> dict[str, Any] | None:
+    return {"size": size} if size >= fewest else None
+
+
 def _integer_bits(native: str) -> int:
+    if native.startswith(("year", "bit")):
+        return 0  # MariaDB's: years are few, and a number that is joined from its text fits no BIT
     words = re.findall(r"[a-z_0-9]+", native)
     return next((_INTEGER_BITS[word] for word in words if word in _INTEGER_BITS), _NARROWEST_BITS)
 
 
-def _decimal_limits(native: str) -> dict[str, Any]:
+def _float_bits(native: str) -> int:
+    word = re.match(r"[a-z0-9]*", native)
+    bits = 24 if word is not None and word[0] in ("real", "float4", "float") else 53
+    found = _PRECISION.search(native)
+    if found is None or found[2] is None:
+        return bits
+    return min(bits, (10 ** max(int(found[1]) - int(found[2]), 0)).bit_length() - 1)  # MariaDB's float(5,2)
+
+
+def _decimal_limits(native: str) -> dict[str, Any] | None:
     found = _PRECISION.search(native)
     if found is None:
-        plain = native.lower() in ("numeric", "decimal")
+        plain = native in ("numeric", "decimal")
         return {"size": _WIDEST_DIGITS if plain else 4, "scale": 0}
     precision, scale = int(found[1]), int(found[2] or 0)
+    if precision < _FEWEST_DIGITS:
+        return None
     # The point stays where it is: what is cut is digits before it, then digits after it.
     return {"size": min(precision, _WIDEST_DIGITS), "scale": min(scale, _WIDEST_DIGITS)}

@@ -142,7 +142,18 @@ class Planner:
         self._sources.observe({each.connection_key: each.connection_version for each, _ in bound})
         wanted = [(each.connection_key, dataset.schema) for each, dataset in bound if not each.disabled]
         schemas = self._sources.schemas(wanted, max_age=max_age)
-        return Catalog(tuple(_bound(each, dataset, schemas) for each, dataset in bound))
+        return Catalog(
+            tuple(_bound(each, dataset, schemas, self._database_of(each, dataset)) for each, dataset in bound)
+        )
+
+    def _database_of(self, binding: Binding, dataset: Dataset) -> str | None:
+        """The connected database, asked only where the dataset names one; a connector that can't be built has none."""
+        if dataset.database_name is None or binding.disabled:
+            return None
+        try:
+            return self._sources.connector(binding.connection_key).database(dataset.schema)
+        except HabeasError:
+            return None  # what is wrong with it is the schema's `problem`
 
     def _build(
         self, policy: Policy, kinds: Collection[str], bound: Sequence[tuple[Binding, Dataset]], max_age: float
@@ -167,7 +178,10 @@ def _keep(cache: OrderedDict[K, V], key: K, value: V) -> None:
 
 
 def _bound(
-    binding: Binding, dataset: Dataset, schemas: Mapping[SchemaKey, StoreSchema | HabeasError | None]
+    binding: Binding,
+    dataset: Dataset,
+    schemas: Mapping[SchemaKey, StoreSchema | HabeasError | None],
+    database: str | None,
 ) -> BoundDataset:
     found = schemas.get((binding.connection_key, dataset.schema))
     return BoundDataset(
@@ -177,4 +191,5 @@ def _bound(
         disabled=binding.disabled,
         schema=None if isinstance(found, HabeasError) else found,
         problem=str(found) if isinstance(found, HabeasError) else None,
+        database=database,
     )

@@ -270,6 +270,10 @@ class MariadbConnector(SqlConnector):
         own = parts.get("unix_socket") or host in ("127.0.0.1", "::1", "localhost")
         return f"mysql:{'localhost' if own else host}:{parts.get('port', 3306)}/{parts['database']}"
 
+    def database(self, schema: str | None) -> str:
+        """A schema is a database here."""
+        return schema or str(self._secrets.parts()["database"])
+
     def close(self) -> None:
         """Sessions in use close when they are given back."""
         with self._lock:

@@ -233,8 +233,13 @@ class PostgresConnector(SqlConnector):
         parts = self._secrets.conninfo()
         host = parts.get("hostaddr") or parts.get("host") or "localhost"
         own = host.startswith("/") or host in ("127.0.0.1", "::1", "localhost")
-        name = parts.get("dbname") or parts.get("user", "")
+        name = self.database(None)
         return f"postgresql:{'localhost' if own else host.lower()}:{parts.get('port', '5432')}/{name}"
+
+    def database(self, schema: str | None) -> str:
+        """The connection's, all of whose schemas it sees."""
+        parts = self._secrets.conninfo()
+        return str(parts.get("dbname") or parts.get("user", ""))
 
     def close(self) -> None:
         """Sessions in use close when they are given back."""

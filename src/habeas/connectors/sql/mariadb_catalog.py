@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from habeas.connectors.sql.mariadb_types import folds_accents, spelled
 from habeas.connectors.sql.schema import ColumnFact, KeyFact, TableFacts
 from habeas.connectors.sql.session import Row, Session
 from habeas.core.errors import SourceDenied
@@ -348,11 +349,12 @@ def _column(column: _Column, *, is_json: bool) -> ColumnSchema:
     length = int(column.length) if column.length is not None and column.type in _LIMITED else None
     return ColumnSchema(
         name=column.name,
-        type=ColumnType(family, column.native, length, values),
+        type=ColumnType(family, spelled(column.native), length, values),
         nullable=not column.not_null,
         default=column.default not in (None, "NULL") or "auto_increment" in column.extra,
         generated=column.generated,
         touched="on update current_timestamp" in column.extra.lower(),
+        folds_accents=folds_accents(column.collation or ""),
     )
 
 

@@ -54,19 +54,23 @@ LANDED_TYPES = {
 }
 NUMBERS = frozenset({TypeFamily.INTEGER, TypeFamily.BOOLEAN})
 
-SPATIAL = frozenset(
-    {
-        "geometry",
-        "point",
-        "linestring",
-        "polygon",
-        "multipoint",
-        "multilinestring",
-        "multipolygon",
-        "geometrycollection",
-        "geomcollection",
-    }
+_PLACES = (
+    *("geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"),
+    *("geometrycollection", "geomcollection"),
 )
+SPATIAL = frozenset(f"spatial {name}" for name in _PLACES)
+"""Types of places, as plans spell them: PostgreSQL has others of the same names, which take other values."""
+
+
+def spelled(native: str) -> str:
+    """A type's name in plans."""
+    return f"spatial {native}" if native in _PLACES else native
+
+
+def folds_accents(collation: str) -> bool:
+    """Whether é and e may be equal, by the collation's name: `_ai_`, or `_ci` without a word of accents."""
+    plain = collation.endswith("_ci") and "_as_" not in collation and not collation.startswith("ascii_")
+    return plain or "_ai_" in collation
 
 
 class _Collation(NamedTuple):

@@ -60,11 +60,13 @@ SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod),
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
        bt.typname, bt.typcategory::text, bt.typtype::text,
        CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS mod,
-       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = bt.oid)
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = bt.oid),
+       NOT coalesce(l.collisdeterministic, true)
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN base b ON b.oid = a.atttypid
   JOIN pg_type bt ON bt.oid = b.type AND bt.typtype <> 'd'
+  LEFT JOIN pg_collation l ON l.oid = a.attcollation
  WHERE a.attrelid = ANY(%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attrelid, a.attnum
 """
@@ -205,6 +207,7 @@ _ACTIONS = {
     "": "NO ACTION",
 }
 
+_LENGTHS = {"char": 1, "name": 63}  # in bytes; what is longer is cut without a word
 _FAMILIES = {
     **dict.fromkeys(("int2", "int4", "int8", "oid"), TypeFamily.INTEGER),
     **dict.fromkeys(("float4", "float8"), TypeFamily.FLOAT),
@@ -308,16 +311,17 @@ def _table(relation: Row, called: Mapping[str, str | None], columns: Sequence[Ro
 
 
 def _column(row: Row) -> ColumnSchema:
-    _, name, native, not_null, has_default, generated, base, category, kind, modifier, values = row
+    _, name, native, not_null, has_default, generated, base, category, kind, modifier, values, folds = row
     family = _family(base, category, kind)
     # varchar and char store length + 4, bit types and numeric something else.
-    length = modifier - 4 if base in ("varchar", "bpchar") and modifier > 4 else None
+    length = modifier - 4 if base in ("varchar", "bpchar") and modifier > 4 else _LENGTHS.get(base)
     return ColumnSchema(
         name=name,
         type=ColumnType(family, native, length, tuple(values or ())),
         nullable=not not_null,
         default=has_default,
         generated=generated,
+        folds_accents=folds,
     )
 
 
