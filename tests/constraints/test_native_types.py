@@ -148,3 +148,11 @@ def test_collations_of_postgresql_that_may_fold_accents_are_named(postgres: Stor
     postgres.describe(PERSON_LOGIN.replace("IDENTITY", "{identity: email, identity_match: exact}"))
     named = [each.address for each in postgres.explained().warnings if each.code == "folds_accents"]
     assert named == ["db:person:value"]
+
+
+def test_a_scan_names_how_many_rows_the_table_has(postgres: Store) -> None:
+    postgres.run("CREATE TABLE person (id integer PRIMARY KEY, email text, value text)")
+    postgres.run("INSERT INTO person SELECT n, n || '@example.com', '' FROM generate_series(1, 1234) n; ANALYZE person")
+    postgres.describe(PERSON_LOGIN.replace("IDENTITY", "{}"))
+    [scan] = [each for each in postgres.explained().warnings if each.code == "scan"]
+    assert scan.message.endswith("the whole table is read (about 1234 rows)")

@@ -150,6 +150,7 @@ REACHED = {
     "disabled": "tests/e2e/test_bad_input.py::test_a_read_only_connection_and_a_disabled_one",
     "unreached": "tests/e2e/test_outcomes.py::test_what_an_access_can_not_reach_is_named_and_an_erasure_is_refused",
     "policy_missing": "tests/requests/test_dispatch.py::test_a_policy_that_is_gone_ends_its_requests_as_refused",
+    "other_database": "tests/dataset/test_keys.py::test_namespace",
     "temp_tables": "tests/connectors/test_inline.py::test_too_many_rows_are_refused_with_what_to_grant",
     "row_security": "tests/constraints/test_surroundings.py::test_rows_that_security_may_hide_are_not_erased_in_part",
     "versioned": "tests/constraints/test_surroundings.py::test_history_would_keep_the_values",

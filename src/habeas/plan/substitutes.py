@@ -133,7 +133,8 @@ def _float_bits(native: str) -> int:
     found = _PRECISION.search(native)
     if found is None or found[2] is None:
         return bits
-    return min(bits, (10 ** max(int(found[1]) - int(found[2]), 0)).bit_length() - 1)  # MariaDB's float(5,2)
+    whole: int = 10 ** max(int(found[1]) - int(found[2]), 0)  # MariaDB's float(5,2)
+    return min(bits, whole.bit_length() - 1)
 
 
 def _decimal_limits(native: str) -> dict[str, Any] | None:

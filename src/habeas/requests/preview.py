@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
 
+import msgspec
+
 from habeas.connectors.base import SeedValue, Statement
 from habeas.core.address import CollectionAddress
 from habeas.core.errors import BadInput, NotFound
@@ -21,7 +23,7 @@ from habeas.execute.held import HeldRows
 from habeas.execute.traversal import Traversal, count_rows
 from habeas.plan.explain import Explanation
 from habeas.plan.explain import explain as explain_plan
-from habeas.plan.model import Plan, Segment, Standing
+from habeas.plan.model import Caution, Plan, Segment, Standing
 from habeas.policy.model import ActionType, Policy, Rule
 from habeas.requests.attempt import erased_rows
 from habeas.requests.installation import Installation
@@ -70,8 +72,18 @@ def explain(installation: Installation, policy_key: str, identities: Given, coun
     given = _given(identities)
     _, plan = installation.planner.plan(policy_key, {each.kind for each in given}, max_age=_FRESH)
     found, held = _count(installation, plan, given) if counts == "exact" else (None, None)
-    estimates = _estimate(installation, plan) if counts == "estimate" else {}
-    return Preview(explain_plan(plan, _compiler(installation), found, held), estimates)
+    estimates = _estimate(installation, plan)
+    explained = explain_plan(plan, _compiler(installation), found, held)
+    sized = msgspec.structs.replace(explained, warnings=tuple(_sized(each, estimates) for each in explained.warnings))
+    return Preview(sized, estimates if counts == "estimate" else {})
+
+
+def _sized(caution: Caution, estimates: Mapping[str, int]) -> Caution:
+    """A scan with the store's guess of the table's rows. The plan can't hold it: it changes by itself."""
+    rows = estimates.get(caution.address, 0)
+    if caution.code != "scan" or rows <= 0:
+        return caution
+    return msgspec.structs.replace(caution, message=f"{caution.message} (about {rows} rows)")
 
 
 def preview(installation: Installation, dataset_keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
