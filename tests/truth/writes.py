@@ -85,7 +85,7 @@ class WriteCheck:
             elif self.is_derived(column):
                 if before != after and not (changed or (self.erases and self.may_write(table, row, "UPDATE"))):
                     self.case.say("foreign", f"{place}.{column.name} changed by itself")
-                if column.name == "rev" and after - before > 1 and not table.stubborn:
+                if column.name == "rev" and after - before > self.writes_of(row) and not table.stubborn:
                     self.case.say("status", f"{place} was written {after - before} times")
             elif column.name in untied:
                 if after is not None and (self.complete or after != before):
@@ -159,6 +159,11 @@ class WriteCheck:
 
     # ---- what triggers noted
 
+    def writes_of(self, row: RowId) -> int:
+        """How often a row may be written: once for its masks, once for each column that lets go of a deleted row."""
+        untied = self.case.fates.untied.get(row, set()) if self.erases else set()
+        return max(1, int(row in self.own) + len(untied))
+
     def check_journal(self, journal: list[Written]) -> None:
         """Every write was of a row that is to be written, none twice, and every row that goes was seen to go."""
         fates, tables = self.case.fates, self.case.structure.tables
@@ -175,7 +180,12 @@ class WriteCheck:
             allowed = row is not None and self.erases and self.may_write(table, row, entry.event)
             if not allowed:
                 self.case.say("foreign", f"{address}: {entry.event} that the preview doesn't have")
-            elif times > 1 and not (table.trigger or table.stubborn) and entry.event == "UPDATE" and not table.delete:
+            elif (
+                times > self.writes_of(row)
+                and not (table.trigger or table.stubborn)
+                and entry.event == "UPDATE"
+                and not table.delete
+            ):
                 self.case.say("status", f"{address}: written {times} times")
         gone = {places.get((each.table, each.key)) for each in journal if each.event == "DELETE"}
         for row in fates.going if self.erases and self.complete else ():
