@@ -7,7 +7,7 @@ that aren't used stay in `Dataset.raw`. References are checked for form here, fo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
 from habeas.core.errors import BadInput
@@ -150,6 +150,8 @@ def _collection(node: Node) -> Collection:
     meta = _meta(node)
     meta.check_keys(COLLECTION_META, _BESIDE)
     fields = _fields(node, prefix="", depth=1)
+    if meta.flag("person") and not any(each.identity for each in _leaves(fields)):
+        meta.note("person: true says nothing where no field has an identity", "person", severity="warning")
     partitioning = meta.node("partitioning")
     if partitioning:
         message = "partitioning is kept and not used: all partitions are searched, so that no row is missed"
@@ -167,6 +169,12 @@ def _collection(node: Node) -> Collection:
         excluded=_excluded(meta),
         description=node.text("description", free=True),
     )
+
+
+def _leaves(fields: tuple[Field, ...]) -> Iterator[Field]:
+    for field in fields:
+        yield field
+        yield from _leaves(field.fields)
 
 
 def _collection_addresses(meta: Node, key: str) -> tuple[str, ...]:
@@ -216,8 +224,7 @@ def _field(node: Node, *, prefix: str, depth: int) -> Field:
     meta.check_keys(FIELD_META, _BESIDE)
     fields = _fields(node, prefix=f"{prefix}{name}.", depth=depth + 1)
     data_type, is_array = _data_type(meta)
-    if fields:
-        _check_object(meta, data_type)
+    _check_type(meta, data_type, nested=bool(fields))
     return_all_elements = bool(meta.flag("return_all_elements"))
     if return_all_elements and not is_array:
         meta.note("return_all_elements is for lists", "return_all_elements", fix="give a data_type that ends with []")
@@ -266,6 +273,20 @@ def _check_object(meta: Node, data_type: str | None) -> None:
                 fix="write it on one of these",
                 severity="warning",
             )
+
+
+def _check_type(meta: Node, data_type: str | None, *, nested: bool) -> None:
+    if nested:
+        _check_object(meta, data_type)
+    _check_idle(meta, "object" if nested else data_type)
+
+
+def _check_idle(meta: Node, data_type: str | None) -> None:
+    """Keys that do nothing on such a field."""
+    if meta.find("region")[0] is not None and meta.find("identity")[0] != "phone_number":
+        meta.note("region says nothing without identity: phone_number", "region", severity="warning")
+    if meta.find("length")[0] is not None and data_type not in (None, "string", "object_id"):
+        meta.note(f"length cuts texts, and says nothing on a field of type {data_type}", "length", severity="warning")
 
 
 def _identity(meta: Node) -> str | None:
