@@ -233,11 +233,6 @@ def _results(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[
     return results
 
 
-def _decision(entry: Mapping[str, Any], status: str) -> dict[str, Any]:
-    message = (entry["detail"] or {}).get("reason")
-    return {"status": status, "message": message, "updated_at": entry["created_at"], "user_id": entry["actor"]}
-
-
 def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
     """What the store is asked for; raises BadQuery for filters that contradict each other."""
     statuses = {Status(each) for each in wanted.status}

@@ -13,7 +13,6 @@ from habeas.core.errors import BadSyntax
 from habeas.requests import datasets
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Page
 from habeas.requests.clients import Actor
-from habeas.requests.drafts import draft_of_connection
 
 router = APIRouter(tags=["Datasets"], route_class=GuardedRoute)
 
@@ -35,12 +34,6 @@ class ValidationAnswer(BaseModel):
     dataset: Document
     traversal_details: TraversalAnswer
     warnings: list[str]
-
-
-class DraftAnswer(BaseModel):
-    """A drafted dataset."""
-
-    yaml: str
 
 
 Read = Annotated[Actor, needs("dataset:read")]
@@ -98,14 +91,6 @@ def get_datasets(
 def get_dataset(connection_key: str, fides_key: str, here: Here, _: Read) -> Document:
     """One dataset."""
     return datasets.read_document_of(here, connection_key, fides_key)
-
-
-@router.get("/connection/{connection_key}/draft_dataset", response_model=DraftAnswer)
-def get_dataset_draft(
-    connection_key: str, here: Here, _: Read, schema: str | None = None, fides_key: str | None = None
-) -> dict[str, str]:
-    """A dataset drafted from the live schema, as YAML whose comments say what it was guessed from."""
-    return {"yaml": draft_of_connection(here.sources, connection_key, fides_key, schema)}
 
 
 @router.delete("/connection/{connection_key}/dataset/{fides_key}", status_code=204)
