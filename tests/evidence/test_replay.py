@@ -236,6 +236,41 @@ def test_natural_keys_and_deleted_rows_are_found_again(server: Server, shop: str
     assert left["post"] == sorted([*gone["post"], (3, "h0", "somebody else's")], key=repr)
 
 
+DOCUMENTS = {
+    "fides_key": "keyed",
+    "collections": [
+        {
+            "name": "profile",
+            "fields": [
+                {"name": "id", "fides_meta": {"primary_key": True}},
+                {
+                    "name": "mails",
+                    "data_categories": ["user.contact.email"],
+                    "fides_meta": {"data_type": "string[]", "identity": "email"},
+                },
+            ],
+        }
+    ],
+}
+
+
+def test_documents_of_which_elements_were_erased_need_the_person_again(server: Server, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'keyed.db'}"
+    row = """INSERT OR REPLACE INTO profile VALUES (1, '["p0@example.com", "p1@example.com"]')"""
+    execute(url, "CREATE TABLE profile (id integer PRIMARY KEY, mails JSON)", row)
+    server.start()
+    server.api.connect("keyed", "sqlite", {"url": url})
+    server.api.describe("keyed", DOCUMENTS)
+    server.api.erasure_policy("wipe", ("user.contact",), {"strategy": "null_rewrite", "configuration": {}})
+    item = server.api.run("wipe", {"email": "p0@example.com"})
+    assert shopbook.dump(url, ("profile",)) == {"profile": [(1, '[null,"p1@example.com"]')]}
+    execute(url, row)
+    run = run_to_end(server, "replay", {"since": item["created_at"]})
+    (problem,) = run["problems"]
+    assert (run["status"], problem["code"], problem["address"]) == ("error", "elements", "keyed:profile")
+    assert shopbook.dump(url, ("profile",)) == {"profile": [(1, '["p0@example.com", "p1@example.com"]')]}
+
+
 def test_the_ledger_and_answers_name_nobody(server: Server, tmp_path: Path) -> None:
     company = Company(tmp_path, f"sqlite:///{tmp_path / 'shop.db'}")
     server.start()
