@@ -98,6 +98,7 @@ def test_the_public_learns_nothing_of_policies_and_sets_no_times(office: Office)
         "name": None,
         "drp_action": None,
         "execution_timeframe": None,
+        "regime": None,
         "rules": [],
     }
     assert not shown["requested_at"].startswith("2001")

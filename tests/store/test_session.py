@@ -114,7 +114,7 @@ def test_postgresql_sessions_ended_by_the_server_are_replaced(postgres_url: str)
     def end_sessions() -> None:
         with psycopg.connect(postgres_url, autocommit=True) as other:
             other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"  # returns once they have ended
                 " WHERE pid <> pg_backend_pid() AND datname = current_database()"
             )
 

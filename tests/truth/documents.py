@@ -35,7 +35,7 @@ def show(column: Column, text: str | None, paths: set[str], hers: Callable[[Any]
         return None
     document = json.loads(text)
     if column.document == "mails":
-        return [each for each in document if hers(each)]
+        return [each for each in document if each is not None and hers(each)]
     if column.document == "flat":
         shown = {"n": document["n"]} if "n" in paths else {}
         contact = {name: document["contact"][name] for name in ("mail", "city") if f"contact.{name}" in paths}
@@ -102,7 +102,7 @@ def _list_problems(
         yield f"has {len(new)} elements instead of {len(old)}"
         return
     for number, (one, two) in enumerate(zip(old, new, strict=True)):
-        found = problem("", one, two) if problem and hers(one) else _same(one, two)
+        found = problem("", one, two) if problem and one is not None and hers(one) else _same(one, two)
         if found:
             yield f"element {number}: {found}"
 
