@@ -200,7 +200,10 @@ def _catch_new_rows(
 
 
 def write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step], *, only_new: bool = False) -> None:
-    """Write the frozen rows of these steps, joint rows after all others. Safe to run again."""
+    """Write the frozen rows of these steps, joint rows after all others. Safe to run again.
+
+    Joint rows that are deleted go in their step's turn: what they point to can't be deleted before them.
+    """
     fresh = freezer.take_new() if only_new else None
     untie_rows(context, freezer, steps)
     groups = grouped(steps)
@@ -208,11 +211,15 @@ def write_steps(context: CohortContext, freezer: Freezer, steps: Sequence[Step],
         for step in steps:
             if step.together in groups:
                 delete_group(context, freezer, groups.pop(step.together))
-            frames = [frame for frame in freezer.frames(step.index) if ("-joint." in frame.name) is joint]
+            frames = [frame for frame in freezer.frames(step.index) if _waits(step, frame) is joint]
             if fresh is not None:
                 frames = [frame for frame in frames if frame.name in fresh]
             if frames:
                 _write_frames(context, freezer, step, frames)
+
+
+def _waits(step: Step, frame: Frame) -> bool:
+    return "-joint." in frame.name and not step.delete
 
 
 def _write_frames(context: CohortContext, freezer: Freezer, step: Step, frames: Iterable[Frame]) -> None:
