@@ -16,6 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says what else the machine does, nothing of what is tested.
+settings.register_profile("habeas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("habeas")
 
 MARIADB = os.environ.get("HABEAS_TEST_MARIADB", "mariadb://root@127.0.0.1:3306")
 SERVER = os.environ.get("HABEAS_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")

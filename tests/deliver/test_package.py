@@ -141,7 +141,7 @@ steps = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.sets(st.integers(0, 6), min_size=1), st.integers(1, 3), st.sampled_from([None, KEY]))
 def test_members_never_mix_and_values_are_exact(
     tmp_path: Path,
