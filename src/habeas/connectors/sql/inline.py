@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from habeas.connectors.sql.dialect import Dialect, Filling, Move
+from habeas.connectors.sql.dialect import Filling
 from habeas.connectors.sql.session import Row, Session
+from habeas.connectors.sql.through_client import ThroughClient
 from habeas.core.errors import Refused
 from habeas.core.schema import TableName
 from habeas.plan.model import Column
@@ -44,8 +45,11 @@ class InliningSession(Protocol):
         """A select of these rows, of integers and literals, with the parameters that it names."""
 
 
-class InlineDialect(Dialect):
+class InlineDialect(ThroughClient):
     """Mixed into a database's dialect: what it says of temp tables is for `InlineSession`, not for the server."""
+
+    settling = "ON CONFLICT DO UPDATE SET s = excluded.s, r = excluded.r WHERE excluded.s < s"
+    marking = "ON CONFLICT DO UPDATE SET f = excluded.f"
 
     def temp(self, name: str) -> str:
         """A name that stands for rows."""
@@ -124,24 +128,6 @@ class InlineDialect(Dialect):
     def fill(self, table: str, columns: Sequence[str]) -> str:
         """Into the rows that are kept here."""
         return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)})"
-
-    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> Move:
-        """By the key. What changed carries the round's number."""
-        filling = (
-            f"{self.fill(found, ['m', 's', 'r', *keys])} ON CONFLICT DO UPDATE "
-            "SET s = excluded.s, r = excluded.r WHERE excluded.s < s"
-        )
-        return Move(select, filling, None if first else f"SELECT COUNT(*) FROM {found} WHERE r = %(tick)s")
-
-    def add(self, table: str, columns: Sequence[str], select: str) -> Move:
-        """Through the client."""
-        return Move(select, self.fill(table, columns))
-
-    def mark(self, found: str, keys: Sequence[str], mark: int, select: str) -> Move:
-        """Through the client: the rows are there, so only their mark is written."""
-        columns = ", ".join(["c.m", *(f"c.{key}" for key in keys)])
-        chosen = f"SELECT DISTINCT {columns}, {mark} FROM ({select}) AS c WHERE c.f <> {mark}"
-        return Move(chosen, f"{self.fill(found, ['m', *keys, 'f'])} ON CONFLICT DO UPDATE SET f = excluded.f")
 
     def analyze(self, table: str) -> str | None:
         """The server has no such table."""

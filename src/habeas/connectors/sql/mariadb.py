@@ -14,11 +14,9 @@ from typing import Any, NamedTuple
 
 from habeas.connectors.sql.dialect import (
     ALIKE,
-    Dialect,
     Filling,
     Ingredient,
     Lookup,
-    Move,
     Pair,
     Parameters,
     padded_keys,
@@ -39,6 +37,7 @@ from habeas.connectors.sql.mariadb_types import (
     landed_type,
     typed,
 )
+from habeas.connectors.sql.through_client import ThroughClient
 from habeas.connectors.sql.values import as_type
 from habeas.core.expression import Algorithm
 from habeas.core.schema import ColumnType, TableName, TypeFamily
@@ -70,13 +69,17 @@ class Rows(NamedTuple):
     row: str = ""  # what a row begins with
 
 
-class MariadbDialect(Dialect):
+class MariadbDialect(ThroughClient):
     """MariaDB 10.6 and later."""
 
     row_identity = (ALIKE,)
     json_is_text = True
     row_constructor = ""
     exact_collation = "utf8mb4_nopad_bin"  # by which values inside documents compare
+    settling = (
+        "ON DUPLICATE KEY UPDATE r = IF(VALUES(s) < s, VALUES(r), r), s = LEAST(s, VALUES(s))"  # from left to right
+    )
+    marking = "ON DUPLICATE KEY UPDATE f = VALUES(f)"
 
     def __init__(self) -> None:
         from sqlalchemy.dialects.mysql.pymysql import dialect  # 0.1 s that only a connector in use pays
@@ -310,24 +313,6 @@ class MariadbDialect(Dialect):
     def fill(self, table: str, columns: Sequence[str]) -> str:
         """Rows of literals."""
         return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {ROWS}"
-
-    def merge(self, found: str, keys: Sequence[str], select: str, *, first: bool) -> Move:
-        """By the key. What changed carries the round's number."""
-        filling = (
-            f"{self.fill(found, ['m', 's', 'r', *keys])} ON DUPLICATE KEY UPDATE "
-            "r = IF(VALUES(s) < s, VALUES(r), r), s = LEAST(s, VALUES(s))"
-        )
-        return Move(select, filling, None if first else f"SELECT COUNT(*) FROM {found} WHERE r = %(tick)s")
-
-    def add(self, table: str, columns: Sequence[str], select: str) -> Move:
-        """Through the client."""
-        return Move(select, self.fill(table, columns))
-
-    def mark(self, found: str, keys: Sequence[str], mark: int, select: str) -> Move:
-        """Through the client: the rows are there, so only their mark is written."""
-        columns = ", ".join(["m", *(f"c.{key}" for key in keys)])
-        chosen = f"SELECT DISTINCT {columns}, {mark} FROM ({select}) AS c WHERE c.f <> {mark}"
-        return Move(chosen, f"{self.fill(found, ['m', *keys, 'f'])} ON DUPLICATE KEY UPDATE f = VALUES(f)")
 
     def fails(self, name: str, masked: Sequence[tuple[str, str]], condition: str) -> str:
         """HAVING finds the names of what is selected first; a subquery in FROM would not see the row around it."""
