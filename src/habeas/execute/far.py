@@ -76,25 +76,12 @@ def _question(plan: Plan, step: Step, far: FarHold, going: list[Step]) -> Plan:
         lacking = tuple(alike.column(name) for name in alike.alike if name not in known)
         holder = msgspec.structs.replace(holder, alike=alike.alike, columns=(*holder.columns, *lacking))
     steps = (
-        _bare(step, _GIVEN),
+        step.bare(_GIVEN),
         msgspec.structs.replace(holder, index=_HOLDER, links=(asks,)),
-        msgspec.structs.replace(_bare(step, _HELD), links=(answers,), delete=True, triggered=True),
-        *(_bare(each, _HELD + 1 + place) for place, each in enumerate(going)),
+        msgspec.structs.replace(step.bare(_HELD), links=(answers,), delete=True, triggered=True),
+        *(each.bare(_HELD + 1 + place) for place, each in enumerate(going)),
     )
     return msgspec.structs.replace(plan, steps=steps, segments=())
-
-
-def _bare(step: Step, index: int) -> Step:
-    return Step(
-        index=index,
-        address=step.address,
-        connection=step.connection,
-        table=step.table,
-        fingerprint=step.fingerprint,
-        columns=step.columns,
-        key=step.key,
-        alike=step.alike,
-    )
 
 
 @contextmanager

@@ -265,6 +265,19 @@ class Step(msgspec.Struct, frozen=True):
         """The step that finds the rows."""
         return self.index if self.own_of is None else self.own_of
 
+    def bare(self, index: int) -> Step:
+        """A step over the same rows of the same table, which finds, follows and writes nothing."""
+        return Step(
+            index=index,
+            address=self.address,
+            connection=self.connection,
+            table=self.table,
+            fingerprint=self.fingerprint,
+            columns=self.columns,
+            key=self.key,
+            alike=self.alike,
+        )
+
     @property
     def place(self) -> str:
         """The collection's address, told apart where several steps write it."""

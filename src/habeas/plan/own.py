@@ -54,18 +54,7 @@ def own_steps(step: Step, node: Node, masks: Iterable[Mask], draft: Draft) -> It
         paths = [part.field for part in mask.parts] or [mask.field]
         seeds = tuple(seed for path in paths for seed in own_seeds(node, path, draft.kinds, draft.region))
         if seeds or (mask.parts and _leads_to_rows(step, mask.field)):
-            yield Step(
-                index=step.index,
-                address=step.address,
-                connection=step.connection,
-                table=step.table,
-                fingerprint=step.fingerprint,
-                columns=step.columns,
-                key=step.key,
-                seeds=seeds,
-                masks=(mask,),
-                own_of=step.index,
-            )
+            yield msgspec.structs.replace(step.bare(step.index), seeds=seeds, masks=(mask,), own_of=step.index)
 
 
 def _leads_to_rows(step: Step, column: str) -> bool:
