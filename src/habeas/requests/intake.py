@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from habeas.core.deadline import Regimes, load_regimes
 from habeas.core.errors import BadHeader, BadInput, Conflict, Unauthorised
 from habeas.core.identity import Assurance
-from habeas.requests.answer import TIMES, Policies, item_of, policies_of
+from habeas.requests.answer import SHOWN, TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
 from habeas.requests.installation import Installation
@@ -166,32 +166,8 @@ class _Intake:
         return [{"privacy_request_id": request_id, "kind": kind, "blind_index": index} for kind, index in sorted(found)]
 
 
-# Columns that a new request has none of, named so that its row can be shown without reading it back.
-_ABSENT: dict[str, Any] = dict.fromkeys(
-    (
-        "outcome",
-        "reason",
-        "reason_detail",
-        "kept",
-        "not_searched",
-        "withheld",
-        "absent_kinds",
-        "started_processing_at",
-        "finished_processing_at",
-        "reviewed_at",
-        "reviewed_by",
-        "identity_verified_at",
-        "paused_at",
-        "canceled_at",
-        "cancel_reason",
-        "extended_at",
-        "clock_stopped_at",
-        "reappeared",
-        "reverified_at",
-        "plan_digest",
-        "package",
-    )
-)
+# A new row says of each column that is shown whether it has it, so that it can be shown without being read back.
+_ABSENT: dict[str, Any] = dict.fromkeys((*SHOWN, "package"))
 
 
 def _policy_problem(key: str, policies: Mapping[str, Mapping[str, Any]], regimes: Regimes) -> BadInput | None:

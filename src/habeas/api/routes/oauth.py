@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
@@ -137,14 +138,25 @@ def revoke_token(request: Request, fields: Form, here: Here) -> Response:
 
     The caller is a client by its credentials, or by a token of its own.
     """
+
+    def revoke(actor: Actor, token: str) -> Response:
+        clients.revoke_token(here, actor, token)
+        return Response(status_code=200)
+
+    return _about_a_token(request, fields, here, revoke)
+
+
+def _about_a_token(
+    request: Request, fields: dict[str, str], here: Here, answer: Callable[[Actor, str], Response]
+) -> Response:
+    """What is answered to a caller who proved itself about the token it names; else the error of RFC 6749 §5.2."""
     try:
         actor = _revoker(request, fields, here)
     except Unauthorised as refusal:
         return _invalid_client(refusal)
     if not fields.get("token"):
         return problem(400, "token is missing", code="bad_input", more={"error": "invalid_request"})
-    clients.revoke_token(here, actor, fields["token"])
-    return Response(status_code=200)
+    return answer(actor, fields["token"])
 
 
 def _revoker(request: Request, fields: dict[str, str], here: Here) -> Actor:
@@ -182,13 +194,9 @@ def introspect_token(request: Request, fields: Form, here: Here) -> Response:
     """What a token is worth now (RFC 7662). The caller proves itself as for revoking; it sees its own tokens, and with
     `client:read` all.
     """
-    try:
-        actor = _revoker(request, fields, here)
-    except Unauthorised as refusal:
-        return _invalid_client(refusal)
-    if not fields.get("token"):
-        return problem(400, "token is missing", code="bad_input", more={"error": "invalid_request"})
-    return JSONResponse(clients.introspect_token(here, actor, fields["token"]))
+    return _about_a_token(
+        request, fields, here, lambda actor, token: JSONResponse(clients.introspect_token(here, actor, token))
+    )
 
 
 @router.get("/oauth/token", response_model=PageOf[TokenListItem])
