@@ -82,3 +82,4 @@ def flowing(data_dir: Path, **settings: Any) -> Iterator[Flow]:
         finally:
             stop.set()
             worker.join(START_SECONDS)
+        assert not worker.is_alive()

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from habeas.core.settings import Settings
-from habeas.requests.installation import Installation, open_installation
-from habeas.requests.worker import run_worker
+from flowbook import flowing
+from habeas.requests.installation import Installation
 from nestedbook import Documents
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation whose worker runs in a thread of this process."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("nested") / "data")
-    stop, began = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: run_worker(settings, stop, began=began.set))
-    with open_installation(settings) as opened:
-        thread.start()
-        assert began.wait(30)
-        yield opened
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
+    with flowing(tmp_path_factory.mktemp("nested") / "data") as flow:
+        yield flow.installation
 
 
 @pytest.fixture(scope="session")
