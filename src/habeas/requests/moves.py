@@ -40,23 +40,6 @@ def move(
         raise Conflict("the request moved on meanwhile", where=row["id"], fix="look at it again")
 
 
-def move_cohort(
-    connection: Connection,
-    cohort_id: str,
-    old: tuple[Status, Stage],
-    new: tuple[Status, Stage],
-    now: datetime,
-    **values: Any,
-) -> int:
-    """Move all members of a cohort that are where `old` says; how many. Those that left it stay as they are."""
-    check_status(old[0], new[0])
-    check_stage(old[1], new[1])
-    expected = {"status": old[0], "stage": old[1]}
-    return store.move_members(
-        connection, cohort_id, expected, {"status": new[0], "stage": new[1], "updated_at": now, **values}
-    )
-
-
 def go_on(connection: Connection, row: Mapping[str, Any], now: datetime) -> int:
     """Let the cohort of an incomplete erasure go on with what it froze; how many requests go on with it.
 

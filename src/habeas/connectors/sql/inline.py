@@ -135,10 +135,11 @@ class InlineDialect(ThroughClient):
 
 
 class InlineSession(Session):
-    """A session whose own tables are kept here. The inner one is the caller's to close."""
+    """A session whose own tables are kept here. The inner one, an `InliningSession` too, is the caller's to close."""
 
     def __init__(self, inner: Any) -> None:
-        self._inner = inner
+        self._inner: Session = inner
+        self._literals: InliningSession = inner
         self._tables: dict[str, Definition] = {}
         self._kept = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
@@ -153,13 +154,12 @@ class InlineSession(Session):
                 self._tables = {name: each for name, each in self._tables.items() if not statement.endswith(name)}
             return max(cursor.rowcount, 0)
         text, bound = self._within(statement, parameters)
-        return int(self._inner.change(text, bound))
+        return self._inner.change(text, bound)
 
     def fetch(self, statement: str, parameters: Mapping[str, Any] | None = None) -> Sequence[Row]:
         """As the base says."""
         text, bound = self._before(statement, parameters)
-        found: Sequence[Row] = self._inner.fetch(text, bound)
-        return found
+        return self._inner.fetch(text, bound)
 
     def stream(self, statement: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Sequence[Row]]:
         """As the base says; the rows of our tables are those of now."""
@@ -182,7 +182,7 @@ class InlineSession(Session):
         self._kept.execute("COMMIT")
 
     def _kept_value(self, value: Any) -> Any:
-        return value if value is None or type(value) is int else self._inner.literal(value)
+        return value if value is None or type(value) is int else self._literals.literal(value)
 
     def _size(self, name: str) -> int:
         ((size,),) = self._kept.execute(f"SELECT COUNT(*) FROM {name}")
@@ -219,7 +219,7 @@ class InlineSession(Session):
     def _rows(self, name: str, bound: dict[str, Any]) -> str:
         table = self._tables[name]
         rows = self._kept.execute(f"SELECT {', '.join(table.columns)} FROM {name}").fetchall()
-        select, parameters = self._inner.inlined(table, rows)
+        select, parameters = self._literals.inlined(table, rows)
         bound.update(parameters)
         return str(select)
 
