@@ -34,6 +34,39 @@ def test_migrations_and_tables_agree(database: Database) -> None:
     assert differences(database) == []
 
 
+def shape(database: Database) -> dict[str, object]:
+    """All that the database says of its tables, but for the order of columns."""
+    with database.read() as connection:
+        inspector = sa.inspect(connection)
+        found: dict[str, object] = {
+            table: {
+                "columns": {
+                    each["name"]: {**each, "type": repr(each["type"])} for each in inspector.get_columns(table)
+                },
+                "key": inspector.get_pk_constraint(table),
+                "foreign": sorted(inspector.get_foreign_keys(table), key=repr),
+                "unique": sorted(inspector.get_unique_constraints(table), key=repr),
+                "checks": sorted(inspector.get_check_constraints(table), key=repr),
+            }
+            for table in inspector.get_table_names()
+        }
+        indexes = {
+            "sqlite": "SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL",
+            "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
+            " UNION SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+        }[database.dialect]
+        found["indexes"] = {name: " ".join(sql.split()) for name, sql in connection.execute(sa.text(indexes))}
+    return found
+
+
+def test_an_empty_database_gets_what_the_migrations_make(database: Database) -> None:
+    made = shape(database)
+    with database.begin() as connection:
+        migrate.downgrade(connection, "base")
+        migrate.upgrade(connection)  # by the scripts: Alembic's own table is there
+    assert shape(database) == made
+
+
 def test_head_is_the_newest_script() -> None:
     config = Config()
     config.set_main_option("script_location", migrate.SCRIPTS)

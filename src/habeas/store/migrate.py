@@ -1,4 +1,7 @@
-"""Runs the migrations of our own database, from the package, never by hand. Never touches another database."""
+"""Makes the tables of our own database, or brings them to this version by the migrations of the package.
+
+Never touches another database.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from habeas.core.errors import BadInput
+from habeas.store.tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -18,16 +22,26 @@ HEAD = "0006"
 SCRIPTS = "habeas:migrations"
 """Where the scripts are, as Alembic names a place inside a package."""
 
+_VERSION = sa.Table(  # Alembic's own, as it makes it; not in our metadata
+    "alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False)
+)
+_VERSION.append_constraint(sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"))
 _LOCK = 0x68616265617301  # "habeas", 1: one process migrates at a time
 
 
 def upgrade(connection: Connection) -> None:
     """Bring the tables to this version, in the caller's write transaction; safe to call again and from many
-    processes. Raises BadInput where the database was made by a newer version.
+    processes. An empty database gets the tables as they are today, without Alembic, since a first start and every
+    test wait for it; a test holds both ways equal. Raises BadInput where the database was made by a newer version.
     """
     _take_turn(connection)
     revision = current_revision(connection)
     if revision == HEAD:
+        return
+    if revision is None and not sa.inspect(connection).get_table_names():
+        metadata.create_all(connection, checkfirst=False)
+        _VERSION.create(connection)
+        connection.execute(_VERSION.insert().values(version_num=HEAD))
         return
     config = _config(connection)
     _check_known(config, revision)

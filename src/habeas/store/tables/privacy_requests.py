@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
 )
 
 from habeas.store.tables.base import RowId, UtcDateTime, base_columns, metadata
@@ -74,7 +75,13 @@ privacy_request = Table(
 )
 
 BY_CHARACTERS = ("ix_privacy_request_external_folded", "ix_privacy_request_id_characters")
-"""Indexes over expressions that each database spells its own way: revision 0006 makes them, one on PostgreSQL only."""
+"""Indexes over expressions that each database spells its own way: for prefixes, in order of characters, which on
+PostgreSQL only a collation of its own gives; one is PostgreSQL's only.
+"""
+_external = func.lower(privacy_request.c.external_id)
+Index(BY_CHARACTERS[0], _external).ddl_if(dialect="sqlite")
+Index(BY_CHARACTERS[0], _external.collate("C")).ddl_if(dialect="postgresql")
+Index(BY_CHARACTERS[1], privacy_request.c.id.collate("C")).ddl_if(dialect="postgresql")
 
 # What most requests have none of costs nothing while they are taken in.
 PARTIAL = {
