@@ -257,3 +257,35 @@ def test_postgres_is_tested_over_a_url(shared_api: Api, postgres_url: str) -> No
     told = shared_api.ok("PUT", "/connection/pg/secret", json={"url": "postgresql://u:pass-word@127.0.0.1:1/d"})
     assert told["test_status"] == "failed"
     assert "pass-word" not in str(told)
+
+
+def test_a_service_takes_its_url_and_authorization(shared_api: Api) -> None:
+    make(shared_api, "service", "https")
+    told = shared_api.ok(
+        "PUT", "/connection/service/secret", json={"url": "https://service.example.com/in", "authorization": "Bearer s"}
+    )
+    assert (told["test_status"], told["failure_reason"], told["changed"]) == ("skipped", None, True)
+    assert shared_api.ok("GET", "/connection/service/test")["test_status"] == "skipped"
+    assert shared_api.ok("GET", "/connection/service")["last_test_succeeded"] is None
+    schema = shared_api.ok("GET", "/connection_type/https/secret")
+    assert sorted(schema["required"]) == ["authorization", "url"]
+    assert "https" not in {each["identifier"] for each in shared_api.ok("GET", "/connection_type")["items"]}
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        {"url": "https://service.example.com"},
+        {"url": "ftp://service.example.com", "authorization": "x"},
+        {"url": "https://", "authorization": "x"},
+        {"url": "https://user:secret@service.example.com", "authorization": "x"},
+        {"url": "https://service.example.com:99999", "authorization": "x"},
+        {"url": "https://service.example.com", "authorization": "a\r\nHost: b"},
+        {"url": "https://service.example.com", "authorization": "x", "more": 1},
+    ],
+)
+def test_a_service_with_wrong_secrets_is_refused(shared_api: Api, secrets: dict[str, Any]) -> None:
+    make(shared_api, "misplaced", "https")
+    answer = shared_api.call("PUT", "/connection/misplaced/secret", json=secrets)
+    assert answer.status_code == 422
+    assert "secret@" not in answer.text

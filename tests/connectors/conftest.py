@@ -14,7 +14,7 @@ from habeas.connectors.kinds.mariadb import MariadbConnector, MariadbSecrets
 from habeas.connectors.registry import connector_classes
 
 HARNESSES = harnesses()
-DATABASES = [each.kind for each in connector_classes() if each.category == "database"]
+DATABASES = [each.kind for each in connector_classes() if each.capabilities.holds_rows]
 PYMYSQL = "mariadb without asyncmy"  # on which the conformance suite proper runs, not all of the folder
 KINDS = [kind for kind in DATABASES if kind not in HARNESSES or HARNESSES[kind].absent is None]
 

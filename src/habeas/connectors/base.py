@@ -48,16 +48,20 @@ class Capabilities(msgspec.Struct, frozen=True):
     snapshot: bool = True  # a segment reads one moment
     pushes_masks: bool = True  # compiles expressions
     schemas: bool = True  # tables live in named schemas
+    holds_rows: bool = True  # a store that can be queried; otherwise somebody answers for it
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """What a test of the connection found. `code` is one word when not ok: `unreachable`, `denied`, …"""
+    """What a test of the connection found. `code` is one word when not ok: `unreachable`, `denied`, …; `skipped`:
+    this kind has nothing to try, and nothing was tried.
+    """
 
     ok: bool
     code: str | None = None
     message: str = ""
     version: str = ""
     temp_tables: bool = True
+    skipped: bool = False
 
 
 class SeedValue(NamedTuple):
@@ -314,6 +318,7 @@ class Connector(ABC):
     kind: ClassVar[str]
     label: ClassVar[str]
     category: ClassVar[Literal["database", "saas", "manual"]] = "database"
+    listed: ClassVar[bool] = True  # among the kinds of systems that hold data
     secrets_model: ClassVar[type[BaseModel]]
     capabilities: ClassVar[Capabilities] = Capabilities()
 

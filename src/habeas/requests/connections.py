@@ -141,8 +141,9 @@ def try_connection(means: Means, key: str) -> dict[str, Any]:
     with means.database.read() as connection:
         row = _found(connection, key)
     result = _check(means, row)
-    with means.database.begin() as connection:
-        store.record_test(connection, row.id, result.ok, means.clock.now())
+    if not result.skipped:
+        with means.database.begin() as connection:
+            store.record_test(connection, row.id, result.ok, means.clock.now())
     return _verdict(f"Test completed for ConnectionConfig with key: {key}.", result)
 
 
@@ -161,7 +162,8 @@ def _verdict(message: str, result: CheckResult | None) -> dict[str, Any]:
     if result is None:
         return {"msg": message, "test_status": None, "failure_reason": None}
     reason = None if result.ok else f"{result.code}: {result.message}" if result.message else result.code
-    return {"msg": message, "test_status": "succeeded" if result.ok else "failed", "failure_reason": reason}
+    status = "skipped" if result.skipped else "succeeded" if result.ok else "failed"
+    return {"msg": message, "test_status": status, "failure_reason": reason}
 
 
 def _found(connection: Connection, key: str) -> store.ConnectionRow:
@@ -203,7 +205,8 @@ def list_kinds(search: str | None, system: System | None, page: int, size: int) 
     found = [
         {"identifier": each.kind, "type": each.category, "human_readable": each.label}
         for each in sorted(connector_classes(), key=lambda each: each.kind)
-        if (system is None or each.category == system)
+        if each.listed
+        and (system is None or each.category == system)
         and (word in each.kind.casefold() or word in each.label.casefold())
     ]
     return Page(found[(page - 1) * size : page * size], len(found), page, size)

@@ -1,0 +1,110 @@
+"""A service of the company's that is called over HTTP: the target of policy webhooks.
+
+Holds where it is and how calls to it are authorised. Its test is skipped, as in fidesops: a call might have effects.
+Opens no connection by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import cast
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from habeas.connectors.base import Capabilities, CheckResult, Connector, Fence, Reader, Statement, Writer
+from habeas.core.errors import NotOffered
+from habeas.core.schema import StoreSchema, TableName
+from habeas.plan.model import Plan, Segment
+
+
+class HttpsSecrets(BaseModel):
+    """Where the service is: `url`, and `authorization`, the value of the header that calls carry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = Field(title="URL", max_length=2048, description="https://service.example.com/privacy")
+    authorization: str = Field(
+        title="Authorization", min_length=1, max_length=8192, description="value of the Authorization header"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is none, brackets that don't close
+            usable = False
+        if not usable or parts.username is not None or parts.fragment or not value.isprintable() or " " in value:
+            raise ValueError("must be an https:// or http:// URL of a host, without user, password and fragment")
+        return value
+
+    @field_validator("authorization")
+    @classmethod
+    def _fits_a_header(cls, value: str) -> str:
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError("must be printable ASCII, as a header's value is")
+        return value
+
+
+class HttpsConnector(Connector):
+    """One service. Safe to share between threads."""
+
+    kind = "https"
+    label = "Policy Webhook"
+    listed = False
+    secrets_model = HttpsSecrets
+    capabilities = Capabilities(
+        reads=False,
+        masks=False,
+        deletes=False,
+        introspects=False,
+        snapshot=False,
+        pushes_masks=False,
+        schemas=False,
+        holds_rows=False,
+    )
+
+    def __init__(self, secrets: BaseModel) -> None:
+        self.secrets = cast(HttpsSecrets, secrets)
+
+    def check(self) -> CheckResult:
+        """Skipped: nobody says what a call without a request would do."""
+        return CheckResult(ok=True, skipped=True)
+
+    def introspect(self, schema: str | None = None) -> StoreSchema:
+        """It has no schema."""
+        raise _no_target()
+
+    def fingerprints(self, tables: Sequence[TableName]) -> Mapping[TableName, str]:
+        """It has no tables."""
+        return {}
+
+    def reader(self, plan: Plan, segment: Segment, label: str) -> AbstractContextManager[Reader]:
+        """Not offered: no rows are asked of it."""
+        raise _no_target()
+
+    def writer(self, label: str, fence: Fence) -> AbstractContextManager[Writer]:
+        """Not offered: nothing is erased through it."""
+        raise _no_target()
+
+    def end_sessions(self, prefix: str, keep: str) -> None:
+        """There are none."""
+
+    def statements(self, plan: Plan, segment: Segment) -> Sequence[Statement]:
+        """There are none."""
+        return ()
+
+    def identity(self) -> str:
+        """Its URL without query, which may hold what is secret."""
+        parts = urlsplit(self.secrets.url)
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def _no_target() -> NotOffered:
+    return NotOffered("a service takes webhooks; rows are not asked of it", fix="connect the system that holds them")
