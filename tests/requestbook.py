@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 
 from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
+from habeas.requests.messages import Draft
+from habeas.store.tables import outbox
 
 CLIENT = Actor("client-1", frozenset({"privacy-request:create"}))
 MAIL: dict[str, Any] = {"smtp_host": "127.0.0.1", "smtp_from": "privacy@example.org"}  # where no message is sent
@@ -54,3 +57,16 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it didn't happen in time"
         threading.Event().wait(0.01)
+
+
+def drafts(installation: Installation, request_id: str) -> list[Draft]:
+    """What waits in the outbox about a request, oldest first."""
+    with installation.database.read() as connection:
+        rows = connection.execute(outbox.select().where(outbox.c.subject == request_id).order_by(outbox.c.id)).all()
+    context = [(row.kind, row.sealed_body) for row in rows if row.sealed_body is not None]
+    opened = [installation.vault.open("message", body, f"{kind}/{request_id}") for kind, body in context]
+    return [msgspec.json.decode(plain, type=Draft) for plain in opened]
+
+
+def code_of(installation: Installation, request_id: str) -> str:
+    return drafts(installation, request_id)[-1].values["code"]

@@ -155,6 +155,7 @@ REACHED = {
     "temp_tables": "tests/connectors/test_inline.py::test_too_many_rows_are_refused_with_what_to_grant",
     "row_security": "tests/constraints/test_surroundings.py::test_rows_that_security_may_hide_are_not_erased_in_part",
     "versioned": "tests/constraints/test_surroundings.py::test_history_would_keep_the_values",
+    "duplicate": "tests/requests/test_duplicates.py::test_a_repetition_waits_linked_to_the_first",
     "drift": "tests/drift/test_drift.py::test_a_schema_that_keeps_changing_is_refused",
 }
 # Stages that no request shows, since they pass within the one before; kills in them stand in tests/e2e/test_crash.py.

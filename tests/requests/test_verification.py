@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import pytest
 
 from habeas.core.clock import FixedClock
@@ -16,14 +15,13 @@ from habeas.requests import codes
 from habeas.requests.clients import PUBLIC
 from habeas.requests.codes import CodeExpired, TooSoon, WrongCode
 from habeas.requests.installation import Installation
-from habeas.requests.messages import Draft
 from habeas.requests.sealing import open_identities
 from habeas.requests.service import approve, cancel, deny, read_request, resend, submit, verify
 from habeas.requests.verification import NotWaiting
 from habeas.store import audit
 from habeas.store import requests as store
 from habeas.store.tables import outbox, verification_code
-from requestbook import CLIENT, MAIL, item
+from requestbook import CLIENT, MAIL, code_of, drafts, item
 
 Open = Callable[..., Installation]
 
@@ -36,19 +34,6 @@ def public(opened: Open) -> Installation:
 def ask(installation: Installation, **given: Any) -> str:
     (taken,) = submit(installation, [item(**given)], actor=PUBLIC).succeeded
     return str(taken["id"])
-
-
-def drafts(installation: Installation, request_id: str) -> list[Draft]:
-    """What waits in the outbox about a request, oldest first."""
-    with installation.database.read() as connection:
-        rows = connection.execute(outbox.select().where(outbox.c.subject == request_id).order_by(outbox.c.id)).all()
-    context = [(row.kind, row.sealed_body) for row in rows if row.sealed_body is not None]
-    opened = [installation.vault.open("message", body, f"{kind}/{request_id}") for kind, body in context]
-    return [msgspec.json.decode(plain, type=Draft) for plain in opened]
-
-
-def code_of(installation: Installation, request_id: str) -> str:
-    return drafts(installation, request_id)[-1].values["code"]
 
 
 def test_a_code_is_kept_as_a_digest_and_its_message_sealed(public: Installation) -> None:

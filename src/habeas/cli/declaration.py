@@ -39,7 +39,21 @@ KEYS = {
 FIELDS = {
     "connections": {"key", "name", "connection_type", "access", "disabled", "description", "secrets", "datasets"},
     "storage": {"key", "name", "type", "format", "details", "secrets"},
-    "policies": {"key", "name", "drp_action", "execution_timeframe", "regime", "partial_identities", "verify", "rules"},
+    "policies": {
+        "key",
+        "name",
+        "drp_action",
+        "execution_timeframe",
+        "regime",
+        "partial_identities",
+        "verify",
+        "duplicates",
+        "custom_fields",
+        "approvals",
+        "plan_drift",
+        "retention_days",
+        "rules",
+    },
 }
 RULE_FIELDS = {"key", "name", "action_type", "storage_destination_key", "masking_strategy", "targets"}
 

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     erasure_verification_hours: int = Field(default=7 * 24, ge=0, le=45 * 24)
     regimes_file: Path | None = None
+    duplicate_window_days: int = Field(default=0, ge=0, le=3660)
+    duplicate_identities: Annotated[tuple[str, ...], NoDecode] = ()
+    duplicate_actions: Annotated[tuple[Literal["access", "erasure"], ...], NoDecode] = ("access", "erasure")
+    duplicate_then: Literal["ask", "close"] = "ask"
     require_manual_request_approval: bool = False
     subject_identity_verification_required: bool = False
     identity_verification_code_ttl_seconds: int = Field(default=600, ge=60, le=24 * 3600)
@@ -110,6 +114,11 @@ class Settings(BaseSettings):
         if any(not each.is_absolute() or each == Path(each.anchor) for each in found):
             raise ValueError("give absolute directories, separated by commas, and never the root of all")
         return found
+
+    @field_validator("duplicate_identities", "duplicate_actions", mode="before")
+    @classmethod
+    def _words(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
     @field_validator("egress_allow", "trusted_proxies", mode="before")
     @classmethod

@@ -44,6 +44,13 @@ SHOWN = (
     "reverified_at",
     "attempt",
     "plan_digest",
+    "duplicate_of",
+    "resubmits",
+    "first_approved_by",
+    "first_approved_at",
+    "approved_digest",
+    "deleted_at",
+    "purged_at",
 )
 TIMES = frozenset(name for name in SHOWN if name.endswith("_at") or name == "due_date")
 

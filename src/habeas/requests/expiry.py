@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from habeas.requests.duplicates import close_answered
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status, check_stage, check_status
 from habeas.store import audit, consent, outbox, verification
@@ -41,4 +42,5 @@ def expire(installation: Installation) -> int:
         outbox.forget_bodies(connection, now - timedelta(days=installation.settings.spool_retention_days))
         entries = [audit.Entry(_ACTOR, "privacy_request.expired", each) for each in sorted(canceled)]
         audit.append_all(connection, installation.clock, entries)
+    close_answered(installation)
     return len(canceled)

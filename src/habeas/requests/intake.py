@@ -22,7 +22,9 @@ from habeas.core.identity import Assurance
 from habeas.requests.answer import SHOWN, TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
+from habeas.requests.duplicates import Asking, find_first, proven_of, waiting_values, window_of
 from habeas.requests.installation import Installation
+from habeas.requests.model import Status
 from habeas.requests.proofs import Proofs
 from habeas.requests.sealing import ANSWER, identity_index, seal_identities, seal_package_key, seal_seeds
 from habeas.requests.submission import Submission, read_submission
@@ -114,10 +116,32 @@ class _Intake:
         proofs: Proofs,
     ) -> list[dict[str, Any]]:
         rows, today = self.rows(taken, by_key, proofs), self.now.date()
+        self._hold_duplicates(connection, rows, taken, by_key, policies)
         indexes = [index for row, each in zip(rows, taken, strict=True) for index in self.indexes(row["id"], each)]
         store.insert_requests(connection, rows, indexes)
         proofs.send(zip(rows, taken, strict=True), policies)
         return [item_of(row, {} if self.public else policies, today) for row in rows]
+
+    def _hold_duplicates(
+        self,
+        connection: Connection,
+        rows: Sequence[dict[str, Any]],
+        taken: Sequence[Submission],
+        by_key: Mapping[str, Mapping[str, Any]],
+        policies: Policies,
+    ) -> None:
+        """Have duplicates wait. Those that need a code are looked at when it is answered."""
+        asking = []
+        for row, each in zip(rows, taken, strict=True):
+            actions = [rule["action_type"] for rule in policies[row["policy_id"]]["rules"]]
+            window = window_of(self.installation.settings, by_key[each.policy_key], actions)
+            if window is not None and row["status"] != Status.IDENTITY_UNVERIFIED:
+                proven = proven_of(self.installation, each.identities)
+                asking.append(Asking(row["id"], row["policy_id"], window, proven))
+        firsts = find_first(connection, asking, self.now) if asking else {}
+        for row in rows:
+            if row["id"] in firsts:
+                row.update(waiting_values(firsts[row["id"]]))
 
     def rows(
         self, taken: Sequence[Submission], policies: Mapping[str, Mapping[str, Any]], proofs: Proofs

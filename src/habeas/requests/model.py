@@ -62,6 +62,7 @@ class Reason(StrEnum):
     DELIVERY = "delivery"
     NOT_SEARCHED = "not_searched"
     IDENTITIES_DISAGREE = "identities_disagree"
+    DUPLICATE = "duplicate"
     MANUAL = "manual"
 
 

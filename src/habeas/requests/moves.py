@@ -77,4 +77,5 @@ def requeue_values(row: Mapping[str, Any]) -> dict[str, Any]:
         "withheld": None,
         "absent_kinds": None,
         "finished_processing_at": None,
+        "duplicate_of": None,
     }

@@ -25,6 +25,7 @@ from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Key, Name, without_answer_fields
 from habeas.requests.means import Means
 from habeas.requests.model import Status
+from habeas.requests.policy_options import MAX_FIELDS, CustomField, DuplicateRule, FieldName
 from habeas.store import audit, destinations
 from habeas.store import policies as store
 from habeas.store.secrets import Vault
@@ -57,6 +58,17 @@ class PolicyInput(Body):
     )
     partial_identities: Literal["ask", "accept"] = "ask"
     verify: Literal["always"] | None = Field(default=None, description="always: a code is asked whoever hands it in")
+    duplicates: DuplicateRule | None = Field(default=None, description="null: as the settings say")
+    custom_fields: dict[FieldName, CustomField] | None = Field(default=None, max_length=MAX_FIELDS)
+    approvals: Literal[1, 2] | None = Field(
+        default=None, description="people who must approve; null: as the settings say"
+    )
+    plan_drift: Literal["ask"] | None = Field(
+        default=None, description="ask: an approval holds only for the plan it was given for"
+    )
+    retention_days: int | None = Field(
+        default=None, ge=1, le=36_500, description="days after the end until what is held of the person is purged"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -101,7 +113,9 @@ def _save(means: Means, actor: Actor, item: PolicyInput) -> dict[str, Any]:
         _check_deadline(means, item, known)
         if known is None:
             identity = {"id": new_id("pol"), "key": key, "client_id": actor.client_id}
-            store.add(connection, "policy", item.model_dump(exclude={"key"}) | identity, means.clock.now())
+            # What was left out of an object within stays out, so that the policy reads as it was given.
+            values = item.model_dump(exclude={"key"}) | given
+            store.add(connection, "policy", values | identity, means.clock.now())
         else:
             store.change(connection, "policy", known.id, given, means.clock.now())
         audit.append(connection, means.clock, actor.client_id, "policy.saved", key, {"fields": sorted(given)})
@@ -201,6 +215,11 @@ def _describe(connection: Connection, vault: Vault, rows: Sequence[store.PolicyR
             "regime": row.regime,
             "partial_identities": row.partial_identities,
             "verify": row.verify,
+            "duplicates": row.duplicates,
+            "custom_fields": row.custom_fields,
+            "approvals": row.approvals,
+            "plan_drift": row.plan_drift,
+            "retention_days": row.retention_days,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "rules": [describe_rule(vault, rule, places) for rule in rules.get(row.id, ())],

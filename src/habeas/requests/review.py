@@ -27,6 +27,7 @@ from habeas.store import audit, cohorts, switches
 from habeas.store import requests as store
 
 MAX_REASON = 200
+_NO_REASON = {"reason": None, "reason_detail": None}  # what stopped it before says nothing of how it ended
 
 Change = Callable[[Connection, dict[str, Any], datetime], None]
 
@@ -51,7 +52,7 @@ def deny(installation: Installation, ids: Sequence[str], *, actor: Actor, reason
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         if Status.DENIED not in _denied_from(row):
             raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}")
-        values = {"reviewed_at": now, "reviewed_by": actor.client_id, "finished_processing_at": now}
+        values = {"reviewed_at": now, "reviewed_by": actor.client_id, "finished_processing_at": now, **_NO_REASON}
         move(connection, row, Status.DENIED, Stage.DONE, now, **values)
         _tell(connection, installation, row, "request_denied", {"reason": reason or ""})
 
@@ -70,7 +71,7 @@ def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reas
             raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
         if running:
             cohorts.shrink(connection, row["cohort_id"], 1)
-        values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
+        values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now, **_NO_REASON}
         move(connection, row, Status.CANCELED, Stage.DONE, now, **values)
 
     return _each(
@@ -95,7 +96,7 @@ def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bu
             go_on(connection, row, now)
             going_on.add(row["cohort_id"])
             return
-        move(connection, row, Status.PENDING, Stage.QUEUED, now, **requeue_values(row))
+        move(connection, row, Status.PENDING, _stage_again(row), now, **requeue_values(row))
 
     return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True)
 
@@ -120,7 +121,7 @@ def resume(
             values |= decided_values(installation, row, claimed)
         elif row["reason"] == Reason.IDENTITIES_DISAGREE:
             raise BadInput("the given identities disagree", where="claimed_identities", fix="say drop or vouch")
-        move(connection, row, Status.PENDING, Stage.QUEUED, now, **values)
+        move(connection, row, Status.PENDING, _stage_again(row), now, **values)
 
     detail = {"claimed_identities": claimed} if claimed else None
     return _each(installation, [request_id], actor, "privacy_request.resumed", change, detail=detail, wakes=True)
@@ -212,6 +213,11 @@ def _denied_from(row: dict[str, Any]) -> frozenset[Status]:
     status = Status(row["status"])
     waits = status in (Status.PENDING, Status.IDENTITY_UNVERIFIED, Status.REQUIRES_INPUT)
     return frozenset({Status.DENIED}) if waits and status not in FINAL else frozenset()
+
+
+def _stage_again(row: dict[str, Any]) -> Stage:
+    """Where a request goes on that waited: one that was held as a duplicate had got no further than where it is."""
+    return Stage(row["stage"]) if row["reason"] == Reason.DUPLICATE else Stage.QUEUED
 
 
 def _may_leave(connection: Connection, row: dict[str, Any]) -> bool:

@@ -65,6 +65,7 @@ class RequestFilter:
     overdue: bool | None = None
     at_risk: bool | None = None
     at_risk_days: int = 7
+    duplicates: bool | None = None
 
 
 _COLUMNS = {
@@ -260,6 +261,7 @@ def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         after=after,
         before=before,
         running=bool(late),
+        duplicates=wanted.duplicates,
     )
 
 

@@ -7,7 +7,7 @@ stay claims until a reviewer decides about them. Knows no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from habeas.core.identity import Assurance, Identity, canonical_email
 from habeas.deliver.messages.base import check_recipient
 from habeas.requests.answer import item_of
 from habeas.requests.codes import Verdict, answer_code, check_resend, raise_for, send_code
+from habeas.requests.duplicates import Asking, find_first, proven_of, waiting_values, window_of
 from habeas.requests.installation import Installation
 from habeas.requests.messages import is_configured
 from habeas.requests.model import Stage, Status
@@ -151,6 +152,25 @@ def _verified(alternatives: Alternatives, address: str) -> Alternatives:
     )
 
 
+def _hold_duplicate(
+    connection: Connection,
+    installation: Installation,
+    row: Mapping[str, Any],
+    policies: Sequence[Mapping[str, Any]],
+    alternatives: Alternatives,
+) -> None:
+    actions = [each["rule_action_type"] for each in policies if each["rule_id"] is not None]
+    window = window_of(installation.settings, policies[0], actions) if policies else None
+    if window is None:
+        return
+    now = installation.clock.now()
+    proven = proven_of(installation, [each for group in alternatives for each in group])
+    first = find_first(connection, [Asking(row["id"], row["policy_id"], window, proven)], now).get(row["id"])
+    if first is not None:
+        values = waiting_values(first)
+        move(connection, row, values.pop("status"), Stage(row["stage"]), now, **values)
+
+
 def _accept(
     connection: Connection, installation: Installation, row: Mapping[str, Any], alternatives: Alternatives
 ) -> None:
@@ -164,5 +184,6 @@ def _accept(
     move(connection, row, status, stage, now, **values)
     rules = store.find_policies(connection, ids=[row["policy_id"]])
     actions = [each["rule_action_type"] for each in rules if each["rule_id"] is not None]
+    _hold_duplicate(connection, installation, dict(row) | {"status": status, "stage": stage}, rules, alternatives)
     put_receipt(connection, installation, row["id"], address_to_verify(alternatives), actions)
     audit.append(connection, installation.clock, DATA_SUBJECT, "privacy_request.verified", row["id"], None)

@@ -22,6 +22,11 @@ class PolicyRow(NamedTuple):
     regime: str | None
     partial_identities: str
     verify: str | None
+    duplicates: dict[str, Any] | None
+    custom_fields: dict[str, Any] | None
+    approvals: int | None
+    plan_drift: str | None
+    retention_days: int | None
     created_at: datetime
     updated_at: datetime
 

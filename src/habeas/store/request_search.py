@@ -39,6 +39,7 @@ class Wanted:
     after: tuple[tuple[str, datetime], ...] = ()  # column, bound
     before: tuple[tuple[str, datetime], ...] = ()
     running: bool = False  # only those whose clock doesn't stand
+    duplicates: bool | None = None
 
     @property
     def picks_few(self) -> bool:
@@ -201,6 +202,9 @@ def _others(rows: sa.FromClause, wanted: Wanted) -> list[Column]:
         found.append(rows.c.policy_key == wanted.policy_key)
     if wanted.running:
         found.append(rows.c.clock_stopped_at.is_(None))
+    if wanted.duplicates is not None:
+        linked = rows.c.duplicate_of.is_not(None)
+        found.append(linked if wanted.duplicates else sa.not_(linked))
     found.extend(rows.c[name] > bound for name, bound in wanted.after)
     found.extend(rows.c[name] < bound for name, bound in wanted.before)
     return found

@@ -50,7 +50,7 @@ def find_policies(
             policy.c.drp_action,
             policy.c.execution_timeframe,
             policy.c.regime,
-            policy.c.verify,
+            *(policy.c[name] for name in ("verify", "duplicates", "custom_fields", "approvals", "plan_drift")),
             *(rule.c[name].label(f"rule_{name}") for name in ("id", "key", "name", "action_type", "storage_key")),
         )
         .outerjoin(rule, rule.c.policy_id == policy.c.id)

@@ -66,6 +66,11 @@ class PolicyAnswer(BaseModel):
     regime: str | None
     partial_identities: str
     verify: str | None
+    duplicates: dict[str, Any] | None
+    custom_fields: dict[str, dict[str, Any]] | None
+    approvals: int | None
+    plan_drift: str | None
+    retention_days: int | None
     created_at: datetime
     updated_at: datetime
     rules: list[RuleAnswer]

@@ -112,6 +112,13 @@ class PrivacyRequestAnswer(BaseModel):
     reverified_at: datetime | None
     attempt: int
     plan_digest: str | None
+    duplicate_of: str | None
+    resubmits: str | None
+    first_approved_by: str | None
+    first_approved_at: datetime | None
+    approved_digest: str | None
+    deleted_at: datetime | None
+    purged_at: datetime | None
     policy: PolicyOfRequest
     identity: dict[str, Any] | None
     identity_kinds: list[str]
@@ -221,6 +228,7 @@ def _wanted(
     overdue: Annotated[bool, Query(description="not answered and past the due date")] = False,
     at_risk: Annotated[bool, Query(description="not answered and due within `at_risk_days`")] = False,
     at_risk_days: Annotated[int, Query(ge=1, le=366)] = 7,
+    duplicates: Annotated[bool | None, Query(description="only those that are duplicates; false: only others")] = None,
 ) -> RequestFilter:
     return replace(
         times,
@@ -233,6 +241,7 @@ def _wanted(
         overdue=overdue,
         at_risk=at_risk,
         at_risk_days=at_risk_days,
+        duplicates=duplicates,
     )
 
 

@@ -28,6 +28,11 @@ policy = Table(
     Column("regime", String(64)),  # of `core/regimes.toml` or one's own
     Column("partial_identities", String(16), nullable=False, default="ask"),
     Column("verify", String(16)),  # always: also where a client vouches
+    Column("duplicates", JSON),  # {window_days, identities, then}; None: as the settings say
+    Column("custom_fields", JSON),  # {name: {label, type, required, …}}
+    Column("approvals", Integer),  # how many people must approve; None: as the settings say
+    Column("plan_drift", String(16)),  # ask: an approval holds for the plan that was approved
+    Column("retention_days", Integer),  # after which ended requests are purged
     Column("client_id", String(64)),
 )
 

@@ -65,6 +65,14 @@ privacy_request = Table(
     Column("reappeared", Integer),  # rows that were erased and are back, when last looked for
     Column("reverified_at", UtcDateTime),  # when they were last looked for
     Column("earlier", JSON),  # [[cohort_id, member]] of former attempts, oldest first
+    Column("duplicate_of", String(64)),  # the earlier request of the same person that asks for the same
+    Column("resubmits", String(64)),  # the ended request that this one repeats
+    Column("sealed_custom_fields", LargeBinary),  # {name: {label, value}}
+    Column("first_approved_by", String(64)),  # where two must approve
+    Column("first_approved_at", UtcDateTime),
+    Column("approved_digest", String(64)),  # of the plan that was approved, where the approval holds for it alone
+    Column("deleted_at", UtcDateTime),  # hidden from lists
+    Column("purged_at", UtcDateTime),  # what we held of the person is destroyed
     Index("ix_privacy_request_created", "created_at", "id"),
     Index("ix_privacy_request_updated", "updated_at", "id"),
     Index("ix_privacy_request_requested", "requested_at", "id"),
@@ -95,6 +103,8 @@ PARTIAL = {
     "canceled": ("canceled_at", "id"),
     "outcome": ("outcome", "created_at", "id"),
     "reason": ("reason", "created_at", "id"),
+    "duplicate_of": ("duplicate_of", "id"),
+    "deleted_at": ("deleted_at", "id"),
 }
 for _name, _columns in PARTIAL.items():
     _first = privacy_request.c[_columns[0]].is_not(None)
