@@ -49,6 +49,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     pushes_masks: bool = True  # compiles expressions
     schemas: bool = True  # tables live in named schemas
     holds_rows: bool = True  # a store that can be queried; otherwise somebody answers for it
+    in_graph: bool = True  # datasets may lie behind it
+    asks_fields: bool = False  # a person answers fields that are configured beside it
 
 
 class CheckResult(msgspec.Struct, frozen=True):

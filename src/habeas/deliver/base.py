@@ -23,6 +23,10 @@ EncodedRows = tuple[int, bytes, int]
 """A member's index, rows as JSON objects joined by commas, and how many."""
 
 
+TOLD = frozenset({"not_searched", "withheld", "identity_kinds", "absent_kinds", "attachments"})
+"""Words under which a package tells of itself; what it holds is under other names."""
+
+
 class DeliveryFailed(HabeasError):
     """A destination didn't take a package; the work done is kept and delivery can be tried again."""
 

@@ -50,6 +50,7 @@ class Progress(msgspec.Struct):
     access: AccessResult | None = None
     freeze_epoch: int | None = None
     erasure: ErasureResult | None = None  # after the freeze, then final after verification
+    answered: list[int] = []  # members of whom people found something
     wrote: bool = False  # whether masking may have begun, as far as whoever takes over can know
     verified: bool = False
     frames: dict[str, tuple[int, str]] = {}  # durable frames by name: size and digest
@@ -205,7 +206,7 @@ class Attempt:
 def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
     """What stays of a member's row once what is sealed in it is open: there may be a hundred thousand."""
     words = {name: sys.intern(row[name]) for name in ("status", "stage", "policy_key")}
-    return words | {name: row[name] for name in ("id", "member", "attempt", "replans", "earlier")}
+    return words | {name: row[name] for name in ("id", "member", "attempt", "replans", "earlier", "asked")}
 
 
 def _unpinned(plan: Plan) -> Plan:

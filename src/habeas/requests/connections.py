@@ -18,6 +18,7 @@ from habeas.core.errors import BadInput, Conflict, HabeasError, NotFound
 from habeas.requests.bulk import Bulk, Page, key_from, save_each
 from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Description, Key, Name, without_answer_fields
+from habeas.requests.manual_webhooks import is_defined, release_waiting
 from habeas.requests.means import Means
 from habeas.requests.secrets import are_kept, checked_secrets, connector_of, seal_secrets
 from habeas.store import audit
@@ -78,7 +79,9 @@ def _save(means: Means, actor: Actor, item: ConnectionInput) -> dict[str, Any]:
             store.change(connection, known.id, values, now)
         audit.append(connection, means.clock, actor.client_id, "connection.saved", key, {"fields": sorted(values)})
         saved = _found(connection, key).described()
+        release_waiting(connection, means)
     means.sources.forget(key)
+    means.wake()
     return saved
 
 
@@ -103,7 +106,9 @@ def delete_connection(means: Means, actor: Actor, key: str) -> None:
     with means.database.begin() as connection:
         store.remove(connection, _found(connection, key).id)
         audit.append(connection, means.clock, actor.client_id, "connection.deleted", key, None)
+        release_waiting(connection, means)
     means.sources.forget(key)
+    means.wake()
 
 
 def set_secrets(means: Means, actor: Actor, key: str, given: Mapping[str, Any], *, verify: bool) -> dict[str, Any]:
@@ -153,6 +158,9 @@ def _check(means: Means, row: store.ConnectionRow) -> CheckResult:
     except BadInput as problem:
         return CheckResult(ok=False, code="secrets", message=str(problem))
     try:
+        if connector.capabilities.asks_fields and not is_defined(means, row.key):
+            fix = f"POST /api/v1/connection/{row.key}/access_manual_webhook"
+            return CheckResult(ok=False, code="no_fields", message=f"nothing is asked for yet – {fix}")
         return connector.check()
     finally:
         connector.close()

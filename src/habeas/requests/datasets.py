@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
+from habeas.connectors.registry import connector_class
 from habeas.core.errors import BadInput, Conflict, NotFound
 from habeas.dataset.check import check_datasets
 from habeas.dataset.load import DatasetProblems, Loaded, Problem, read_datasets, read_document
@@ -77,6 +78,7 @@ def _save(means: Means, actor: Actor, connection_key: str, loaded: Sequence[Load
         if not own <= categories.hold(connection):
             raise Conflict("a data category was deleted meanwhile", fix="send it again")
         owner = _connection(connection, connection_key)
+        _refuse_outside(owner)
         problems = _problems(connection, given, loaded)
         bulk.warnings = [str(each) for each in problems if not each.refuses_saving]
         for dataset in given:
@@ -87,6 +89,16 @@ def _save(means: Means, actor: Actor, connection_key: str, loaded: Sequence[Load
                 bulk.failed.append(Failure(str(problem), dict(dataset.raw)))
     means.sources.forget(connection_key)
     return bulk
+
+
+def _refuse_outside(owner: connections.ConnectionRow) -> None:
+    """Raises Conflict for a kind of system that no dataset can describe."""
+    if not connector_class(owner.connection_type).capabilities.in_graph:
+        raise Conflict(
+            f"a connection of type {owner.connection_type} takes no datasets",
+            where=owner.key,
+            fix="what is asked of people is configured with the connection (docs/manual-work.md)",
+        )
 
 
 def _refuse_faulty(dataset: Dataset, problems: Iterable[Problem]) -> None:

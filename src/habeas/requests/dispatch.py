@@ -46,6 +46,13 @@ _LONGEST_BACKOFF = 60.0
 
 GroupKey = tuple[str, str]
 
+_ASKED = {
+    "address": "",
+    "problem": "people must give what only they can look up, before it runs",
+    "fix": "give it, then resume the request (docs/manual-work.md)",
+    "code": "manual",
+}
+
 
 class Dispatcher:
     """Claims and starts. `ended` may be called from any thread, the rest from one."""
@@ -172,7 +179,22 @@ class Dispatcher:
         absent = [each for each in plan.not_searched if each.reason == "identity_absent"]
         if plan.erases and absent and plan.partial_identities == "ask":
             return self._end(group, Status.REQUIRES_INPUT, Reason.NOT_SEARCHED, _asks_for(absent), absent)
-        return self._start(group, key, digest, plan)
+        held = self._hold(group) if group.held else 0
+        return held + (self._start(group, key, digest, plan) if group.size else 0)
+
+    def _hold(self, group: Group) -> int:
+        """Let those of a group wait that a person must answer for first; how many."""
+        for waiting in WAITING:
+            check_status(waiting, Status.REQUIRES_INPUT)
+        values = {
+            "status": Status.REQUIRES_INPUT,
+            "reason": Reason.MANUAL,
+            "reason_detail": _ASKED,
+            "asked": True,
+            "updated_at": self._installation.clock.now(),
+        }
+        with self._installation.database.begin() as connection:
+            return len(claims.hold_group(connection, group, self._ready, values))
 
     def _plan(self, group: Group) -> tuple[str, Plan]:
         planner, kinds = self._installation.planner, json.loads(group.kinds)

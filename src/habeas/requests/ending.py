@@ -192,6 +192,7 @@ def _ending(attempt: Attempt, member: Member, told: list[dict[str, str]] | None)
         kept |= _excluded(plan)
         outcome = Outcome.ERASED_WITH_KEPT if kept else Outcome.ERASED
     else:
+        found = found or member.index in progress.answered
         outcome = Outcome.DELIVERED if found or (plan.accesses and plan.not_searched) else Outcome.NOTHING_FOUND
     return {
         "outcome": outcome,

@@ -26,6 +26,7 @@ from habeas.execute.context import LogEntry
 from habeas.execute.drift import tell_drift
 from habeas.execute.erasure import ErasureResult, run_freeze, run_mask, run_verify
 from habeas.plan.model import Plan
+from habeas.requests.answers import members_answered
 from habeas.requests.attempt import Attempt, MembersLeft, begin_attempt
 from habeas.requests.cohort import Claim
 from habeas.requests.ending import complete, fail, keep_ledger, refuse_members, requeue
@@ -55,6 +56,7 @@ def _access(attempt: Attempt) -> None:
     places = attempt.open_places()
     result, spooled = run_access(attempt.context, [place.rules for place in places])
     reach("access.read")
+    attempt.progress.answered = members_answered(attempt)
     result.packages = deliver_packages(attempt, places, spooled, result)
     attempt.progress.access = result
 

@@ -10,18 +10,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from habeas.requests.bulk import KEY_PATTERN
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """The text, for a model's field; raises ValueError where it holds control characters."""
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise ValueError("must not hold control characters")
     return text
 
 
 def _clean_lines(text: str) -> str:
-    _clean(text.replace("\n", " ").replace("\r", " ").replace("\t", " "))
+    clean(text.replace("\n", " ").replace("\r", " ").replace("\t", " "))
     return text
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), AfterValidator(_clean)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True), AfterValidator(clean)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=KEY_PATTERN)]
 Description = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_clean_lines)]
 Category = Annotated[str, StringConstraints(max_length=255)]

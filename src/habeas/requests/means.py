@@ -4,6 +4,7 @@ which itself imports them to make the default objects.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from habeas.connectors.base import Connector
@@ -51,4 +52,9 @@ class Means(Protocol):
     @property
     def sources(self) -> SourceRegister:
         """The connected systems."""
+        ...
+
+    @property
+    def wake(self) -> Callable[[], None]:
+        """Tells the workers that something may run now; call it after the commit."""
         ...

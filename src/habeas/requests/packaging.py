@@ -12,6 +12,7 @@ from habeas.deliver.base import EncodedRows, PackageMember, PackageRef, StepRows
 from habeas.deliver.package import publish, write_packages
 from habeas.durable.boundary import reach
 from habeas.execute.access import AccessResult, Package, SpooledRows, shown_columns
+from habeas.requests.answers import answer_rows
 from habeas.requests.attempt import Attempt
 from habeas.requests.places import Place
 from habeas.spool.rows import unpack_rows
@@ -64,7 +65,7 @@ def _sources(attempt: Attempt, rules: frozenset[str], rows: Sequence[SpooledRows
     for each in rows:
         step = attempt.plan.steps[each.step]
         sources.append(StepRows(step.address, shown_columns(step, rules), _groups(attempt, each)))
-    return sources
+    return [*sources, *answer_rows(attempt)]
 
 
 def _groups(attempt: Attempt, rows: SpooledRows) -> Iterator[EncodedRows]:

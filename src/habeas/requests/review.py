@@ -18,6 +18,7 @@ from habeas.requests.answer import item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
+from habeas.requests.manual_webhooks import check_answered
 from habeas.requests.model import FINAL, Reason, Stage, Status
 from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
 from habeas.requests.notices import put_review
@@ -116,6 +117,7 @@ def resume(
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         if row["status"] != Status.REQUIRES_INPUT:
             raise Conflict(f"can't be resumed: it is {row['status']}, not requires_input", where=row["id"])
+        check_answered(connection, row["id"])
         values = requeue_values(row)
         if claimed is not None:
             values |= decided_values(installation, row, claimed)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from habeas.store import switches
+from habeas.store import manual_webhooks, switches
 from habeas.store.requests import MEMBER
 from habeas.store.tables import connection as source
 from habeas.store.tables import dataset, policy, rule, rule_target, storage
@@ -37,7 +37,8 @@ class Ready(NamedTuple):
 
 class Group(NamedTuple):
     """Waiting requests that may run together. `kinds` is the JSON text as stored; `stamp` changes with every
-    change of policies, connections, datasets and destinations, and is equal for equal configurations.
+    change of policies, connections, datasets and destinations, and is equal for equal configurations. `held`: how many
+    more there are that wait for a person and can't run.
     """
 
     policy_id: str
@@ -45,6 +46,7 @@ class Group(NamedTuple):
     kinds: str
     size: int
     stamp: str
+    held: int = 0
 
 
 def waiting_groups(connection: Connection, ready: Ready) -> list[Group]:
@@ -54,14 +56,16 @@ def waiting_groups(connection: Connection, ready: Ready) -> list[Group]:
     can't keep it waiting for ever.
     """
     oldest, due = sa.func.min(request.c.created_at), sa.func.min(request.c.due_date)
+    held = sa.func.sum(sa.case((manual_webhooks.waits(), 1), else_=0))
+    ready_ones = sa.func.count() - held
     found = (
-        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), sa.func.count(), _stamp(), oldest, due)
+        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), ready_ones, _stamp(), held, oldest, due)
         .where(*_claimable(ready), switches.is_off_clause(switches.PAUSED))
         .group_by(request.c.policy_id, request.c.policy_key, _kinds())
         .order_by(oldest, request.c.policy_id, _kinds())
     )
-    rows = sorted(connection.execute(found), key=lambda row: row[6] or row[5] + USUAL)
-    return [Group(*row[:5]) for row in rows]
+    rows = sorted(connection.execute(found), key=lambda row: row[7] or row[6] + USUAL)
+    return [Group(*row[:6]) for row in rows]
 
 
 def configuration_stamp(connection: Connection) -> str:
@@ -91,6 +95,7 @@ def _claiming(group: Group, ready: Ready, most: int, values: Mapping[str, Any]) 
     oldest = (
         sa.select(request.c.id, request.c.created_at, request.c.due_date)
         .where(*_claimable(ready), *_in_group(group), switches.is_off_clause(switches.PAUSED))
+        .where(~manual_webhooks.waits())
         .order_by(request.c.due_date.asc().nulls_last(), request.c.created_at, request.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -107,6 +112,12 @@ def end_group(connection: Connection, group: Group, ready: Ready, values: Mappin
     """Write `values` to every waiting request of a group; how many there were."""
     ended = sa.update(request).where(*_claimable(ready), *_in_group(group)).values(**values)
     return connection.execute(ended).rowcount
+
+
+def hold_group(connection: Connection, group: Group, ready: Ready, values: Mapping[str, Any]) -> list[str]:
+    """Write `values` to every waiting request of a group that a person must do something for first; their ids."""
+    held = sa.update(request).where(*_claimable(ready), *_in_group(group), manual_webhooks.waits()).values(**values)
+    return list(connection.execute(held.returning(request.c.id)).scalars())
 
 
 def started_at(now: Any) -> sa.ColumnElement[Any]:

@@ -31,6 +31,7 @@ MEMBER = (
     "sealed_identities",
     "sealed_seed",
     "sealed_encryption_key",
+    "asked",
 )
 """The columns that the running of a cohort asks of its members."""
 
