@@ -27,6 +27,8 @@ from habeas.core.former_settings import read_former
 PREFIX = "HABEAS_"
 CONFIG_FILE = "habeas.toml"
 
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
+
 # The command line's own variables: they say where and as whom it calls, and are no settings of a server.
 CLIENT_VARIABLES = frozenset({"HABEAS_CONFIG", "HABEAS_SERVER", "HABEAS_CLIENT_ID", "HABEAS_CLIENT_SECRET"})
 
@@ -120,7 +122,15 @@ class Settings(BaseSettings):
     def _words(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
-    @field_validator("egress_allow", "trusted_proxies", mode="before")
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> tuple[str, ...]:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ValueError("give networks like 10.0.0.0/8 or host names, separated by commas")
+        return tuple(_network_or_name(str(part).strip()) for part in parts if str(part).strip())
+
+    @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> tuple[str, ...]:
         parts = value.split(",") if isinstance(value, str) else value
@@ -160,6 +170,15 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
     unknown = sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     return [f"{name} is no setting of habeas and has no effect{_nearest(name.upper(), known)}" for name in unknown]
+
+
+def _network_or_name(text: str) -> str:
+    """An entry as written in its plain form: a network has a slash, a colon or a number at its end."""
+    if "/" in text or ":" in text or text.rpartition(".")[2].isdigit():
+        return str(ipaddress.ip_network(text))
+    if not _HOST_NAME.fullmatch(text.lower()):
+        raise ValueError("give networks like 10.0.0.0/8 or host names, separated by commas")
+    return text.lower()
 
 
 def _default_file() -> Path | None:
