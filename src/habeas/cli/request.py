@@ -43,6 +43,9 @@ def submit(
     encryption_key: Annotated[
         str | None, typer.Option(envvar="HABEAS_PACKAGE_KEY", help="16 bytes that seal the package.")
     ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A custom field; NAME:=JSON for a number or boolean.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Watch it to its end.")] = False,
 ) -> None:
     """Hand in a request. What is answered is durable; a worker executes it. With --wait exit code 1 if it fails."""
@@ -51,6 +54,8 @@ def submit(
 
     item: dict[str, Any] = {"policy_key": policy, "identity": read_identities(identity)}
     optional = {"external_id": external_id, "encryption_key": encryption_key}
+    if field:
+        item["custom_privacy_request_fields"] = _read_fields(field)
     item |= {name: value for name, value in optional.items() if value is not None}
     with open_client(place) as client:
         request = submit_one(client, item)
@@ -60,6 +65,23 @@ def submit(
         if client.is_local:
             say(f"It waits for a worker: habeas serve, or habeas request watch {request['id']}")
     answer(place.as_json, request, lambda out: out.print(f"{request['id']} {request['status']}", markup=False))
+
+
+def _read_fields(given: list[str]) -> dict[str, Any]:
+    import json
+
+    from habeas.core.errors import BadInput
+
+    fields: dict[str, Any] = {}
+    for each in given:
+        name, sign, value = each.partition("=")
+        if not sign or not name.rstrip(":"):
+            raise BadInput("must be NAME=VALUE or NAME:=JSON", where="--field")
+        try:
+            fields[name.rstrip(":")] = {"value": json.loads(value) if name.endswith(":") else value}
+        except ValueError:
+            raise BadInput("is no JSON", where=f"--field {name}") from None
+    return fields
 
 
 def submit_one(client: Client, item: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from habeas.core.identity import Assurance
 from habeas.requests.answer import SHOWN, TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
+from habeas.requests.custom_fields import indexes_of, judge, seal_fields
 from habeas.requests.duplicates import Asking, find_first, proven_of, waiting_values, window_of
 from habeas.requests.installation import Installation
 from habeas.requests.model import Status
@@ -97,15 +98,29 @@ class _Intake:
         proofs = Proofs(connection, self.installation, public=self.public)
         bulk, taken = Bulk(), []
         for each, item in zip(checked, items, strict=True):
-            problem = each if isinstance(each, BadInput) else _policy_problem(each.policy_key, by_key, self.regimes)
-            problem = problem or proofs.problem(each, by_key)
-            if problem is not None or isinstance(each, BadInput):
-                bulk.failed.append(Failure(_message(problem), item if isinstance(item, dict) else {}))
+            judged = self._judged(each, by_key, proofs)
+            if isinstance(judged, BadInput):
+                bulk.failed.append(Failure(str(judged), item if isinstance(item, dict) else {}))
             else:
-                taken.append(each)
+                taken.append(judged)
         if taken:
             bulk.succeeded = self._insert(connection, taken, by_key, policies_of(found), proofs)
         return bulk
+
+    def _judged(
+        self, submission: Submission | BadInput, by_key: Mapping[str, Mapping[str, Any]], proofs: Proofs
+    ) -> Submission | BadInput:
+        """The submission as its policy takes it, or what is wrong with it."""
+        if isinstance(submission, BadInput):
+            return submission
+        problem = _policy_problem(submission.policy_key, by_key, self.regimes)
+        if problem is not None:
+            return problem
+        try:
+            known = judge(submission, by_key[submission.policy_key]["custom_fields"], self.assurance)
+        except BadInput as fault:
+            return fault
+        return proofs.problem(known, by_key) or known
 
     def _insert(
         self,
@@ -117,7 +132,11 @@ class _Intake:
     ) -> list[dict[str, Any]]:
         rows, today = self.rows(taken, by_key, proofs), self.now.date()
         self._hold_duplicates(connection, rows, taken, by_key, policies)
-        indexes = [index for row, each in zip(rows, taken, strict=True) for index in self.indexes(row["id"], each)]
+        indexes = [
+            index
+            for row, each in zip(rows, taken, strict=True)
+            for index in self.indexes(row["id"], each, by_key[each.policy_key]["custom_fields"])
+        ]
         store.insert_requests(connection, rows, indexes)
         proofs.send(zip(rows, taken, strict=True), policies)
         return [item_of(row, {} if self.public else policies, today) for row in rows]
@@ -178,15 +197,19 @@ class _Intake:
             "sealed_identities": identities,
             "sealed_encryption_key": seal_package_key(vault, request_id, package_key) if package_key else None,
             "sealed_seed": seed,
+            "sealed_custom_fields": seal_fields(vault, request_id, submission.custom_fields),
             "due_date": _due(self.regimes, submission.requested_at, policy),
             "regime": policy["regime"],
             "attempt": 0,
         }
 
-    def indexes(self, request_id: str, submission: Submission) -> list[dict[str, Any]]:
-        """The search rows of a request, each identity once."""
+    def indexes(
+        self, request_id: str, submission: Submission, fields: Mapping[str, Any] | None
+    ) -> list[dict[str, Any]]:
+        """The search rows of a request: each identity once, and the custom fields that are to be found."""
         vault, region = self.installation.vault, self.installation.settings.phone_region
         found = {(each.kind, identity_index(vault, each.kind, each.value, region)) for each in submission.identities}
+        found |= set(indexes_of(vault, submission.custom_fields, fields).items())
         return [{"privacy_request_id": request_id, "kind": kind, "blind_index": index} for kind, index in sorted(found)]
 
 
@@ -205,10 +228,6 @@ def _policy_problem(key: str, policies: Mapping[str, Mapping[str, Any]], regimes
             f"Policy with key {key} has a regime that is gone", fix="name another, or see HABEAS_REGIMES_FILE"
         )
     return None
-
-
-def _message(problem: BadInput | None) -> str:
-    return "" if problem is None else str(problem)
 
 
 def _due(regimes: Regimes, requested_at: datetime, policy: Mapping[str, Any]) -> datetime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -33,6 +33,10 @@ class Seals(Protocol):
     def seal_all(self, purpose: str, plaintexts: Sequence[tuple[bytes, str]]) -> list[bytes]: ...  # noqa: D102 – as above
 
     def open(self, purpose: str, sealed: bytes, context: str) -> bytes: ...  # noqa: D102 – the vault's own
+
+    def seal_json(self, purpose: str, value: object, context: str) -> bytes: ...  # noqa: D102 – as above
+
+    def open_json(self, purpose: str, sealed: bytes, context: str) -> Any: ...  # noqa: D102 – as above
 
     def blind_index(self, kind: str, canonical: str) -> bytes: ...  # noqa: D102 – the vault's own
 

@@ -14,6 +14,7 @@ from habeas.core.errors import BadInput, BadQueryInput, NotFound
 from habeas.requests.answer import identities_of, item_of, policies_of
 from habeas.requests.bulk import DEFAULT_SIZE, Page
 from habeas.requests.clients import Actor
+from habeas.requests.custom_fields import open_fields, search_index
 from habeas.requests.disclosure import REVEALED, note_disclosed
 from habeas.requests.installation import Installation
 from habeas.requests.model import Status
@@ -66,6 +67,7 @@ class RequestFilter:
     at_risk: bool | None = None
     at_risk_days: int = 7
     duplicates: bool | None = None
+    custom_field: str | None = field(default=None, repr=False)
 
 
 _COLUMNS = {
@@ -98,10 +100,12 @@ def find(
     sort_field: str = "created_at",
     sort_direction: str = "desc",
     revealed_to: Actor | None = None,
+    fields_to: Actor | None = None,
     verbose: bool = False,
 ) -> Page:
     """One page of requests. Items are as `answer.item_of`; `results` where they are asked for, `identity` where they
-    are `revealed_to` somebody, which is written to the audit trail.
+    are `revealed_to` somebody, custom fields where they go `fields_to` somebody with the scope
+    `privacy-request:view_data`: both are written to the audit trail.
 
     Raises BadQuery for filters that contradict each other, BadInput for an unknown sort field.
     """
@@ -111,6 +115,8 @@ def find(
         )
     if sort_direction not in ("asc", "desc"):
         raise BadQueryInput("must be asc or desc", where="sort_direction")
+    if fields_to is not None:
+        fields_to.require("privacy-request:view_data")
     narrowed = narrow(installation, wanted or RequestFilter())
     with installation.database.read() as connection:
         total = store.count(connection, narrowed)
@@ -127,9 +133,12 @@ def find(
     if revealed_to is not None:
         seen = {row["id"]: {"kinds": row["kinds"]} for row in rows}
         note_disclosed(installation, revealed_to, REVEALED, seen)
+    fields = _fields_of(installation, rows, fields_to)
     for item, row in zip(items, rows, strict=True):
         if revealed_to is not None:
             item |= revealed_of(installation, row)
+        if fields_to is not None:
+            item["custom_privacy_request_fields"] = fields[row["id"]]
         if verbose:
             item["results"] = results.get(row["id"], {})
     return Page(items, total, page, size)
@@ -193,6 +202,18 @@ def items_of(
         if row["status"] == Status.IN_PROCESSING:
             item["stage"] = stages.get(row["cohort_id"], row["stage"])  # members move with their cohort
     return items
+
+
+def _fields_of(
+    installation: Installation, rows: Sequence[Mapping[str, Any]], actor: Actor | None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """By request, its custom fields, noted as seen; empty if nobody asks."""
+    if actor is None:
+        return {}
+    found = {row["id"]: open_fields(installation.vault, row["id"], row["sealed_custom_fields"]) for row in rows}
+    seen = {key: {"custom_fields": sorted(fields)} for key, fields in found.items() if fields}
+    note_disclosed(installation, actor, REVEALED, seen)
+    return found
 
 
 def revealed_of(installation: Installation, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,6 +283,7 @@ def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         before=before,
         running=bool(late),
         duplicates=wanted.duplicates,
+        field_index=search_index(installation.vault, wanted.custom_field) if wanted.custom_field else None,
     )
 
 

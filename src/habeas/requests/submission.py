@@ -10,13 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from habeas.core.errors import BadInput
 from habeas.core.identity import CONTROL, MAX_LENGTH, Assurance, Identity, check_identity
+from habeas.requests.policy_options import MAX_FIELDS, MAX_TEXT
 from habeas.requests.sealing import Alternatives
 
 KEY = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 KIND = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+FIELD = re.compile(r"[A-Za-z0-9_.-]{1,58}")
+FIELDS = "custom_privacy_request_fields"
 MAX_EXTERNAL_ID = 1024
 MAX_ALTERNATIVES = 50
 PACKAGE_KEY_BYTES = 16  # AES-128, as fidesops
@@ -37,6 +41,13 @@ OURS = (
 )
 
 
+class CustomValue(NamedTuple):
+    """One custom field as given; its type is the policy's to say."""
+
+    label: str | None
+    value: Any
+
+
 @dataclass(frozen=True)
 class Submission:
     """What one item asks for."""
@@ -47,6 +58,7 @@ class Submission:
     external_id: str | None = field(default=None, repr=False)
     encryption_key: str | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
+    custom_fields: Mapping[str, CustomValue] = field(default_factory=dict, repr=False)
 
     @property
     def identities(self) -> tuple[Identity, ...]:
@@ -69,6 +81,7 @@ def read_submission(item: object, assurance: Assurance, now: datetime) -> Submis
         alternatives=_alternatives(item, assurance),
         external_id=_external_id(item.get("external_id")),
         encryption_key=_package_key(item.get("encryption_key")),
+        custom_fields=_custom_fields(item.get(FIELDS)),
         warnings=tuple(f"{name} is set by habeas alone; the given one was ignored" for name in OURS if name in item),
     )
 
@@ -114,9 +127,39 @@ def _alternatives(item: Mapping[str, object], assurance: Assurance) -> Alternati
             raise BadInput(f"holds more than {MAX_ALTERNATIVES} objects", where="identities")
         groups.extend(read_identities(each, assurance, where="identities") for each in several)
     found = tuple(group for group in groups if group)
-    if not found:
+    if not found and not item.get(FIELDS):  # which may be identities
         raise BadInput("You must provide at least one identity to process")
     return found
+
+
+def _custom_fields(given: object) -> dict[str, CustomValue]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or len(given) > MAX_FIELDS:
+        raise BadInput(f"must be an object of up to {MAX_FIELDS} fields", where=FIELDS)
+    found = {}
+    for name in given:
+        if not (isinstance(name, str) and FIELD.fullmatch(name)):
+            raise BadInput("a field's name has up to 58 letters, digits, `.`, `-`, `_`", where=FIELDS)
+        value = _custom_value(given[name], f"{FIELDS}.{name}")
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _custom_value(given: object, where: str) -> CustomValue | None:
+    """One field; None where it is empty, which with identities too is not given."""
+    value, label = given, None
+    if isinstance(given, Mapping):
+        if not set(given) <= {"label", "value"} or "value" not in given:
+            raise BadInput("must be {label, value}", where=where)
+        value = given["value"]
+        label = None if given.get("label") is None else _text(given["label"], f"{where}.label", MAX_LENGTH)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, Mapping | list):
+        raise BadInput("must be a string, a number, true or false", where=where)
+    return CustomValue(label, _text(value, where, MAX_TEXT) if isinstance(value, str) else value)
 
 
 def _policy_key(item: Mapping[str, object]) -> str:

@@ -35,6 +35,7 @@ class Wanted:
     external_prefix: str | None = None
     statuses: Collection[str] = ()
     indexes: Sequence[bytes] | None = field(default=None, repr=False)  # of one identity value
+    field_index: bytes | None = field(default=None, repr=False)  # of one custom field's value
     policy_key: str | None = None
     after: tuple[tuple[str, datetime], ...] = ()  # column, bound
     before: tuple[tuple[str, datetime], ...] = ()
@@ -44,7 +45,8 @@ class Wanted:
     @property
     def picks_few(self) -> bool:
         """Whether it names requests, an identity or a prefix."""
-        return self.ids is not None or self.indexes is not None or bool(self.id_prefix or self.external_prefix)
+        indexed = self.indexes is not None or self.field_index is not None
+        return self.ids is not None or indexed or bool(self.id_prefix or self.external_prefix)
 
 
 SORTABLE = frozenset(
@@ -173,9 +175,10 @@ def _source(connection: Connection, wanted: Wanted) -> sa.FromClause:
     if wanted.external_prefix:
         folded = _text(connection, sa.func.lower(request.c.external_id))
         picked.append(_between(folded, sa.func.lower(wanted.external_prefix)))
-    if wanted.indexes is not None:
-        holders = sa.select(provided_identity.c.privacy_request_id)
-        picked.append(request.c.id.in_(holders.where(provided_identity.c.blind_index.in_(wanted.indexes))))
+    for indexes in (wanted.indexes, None if wanted.field_index is None else [wanted.field_index]):
+        if indexes is not None:
+            holders = sa.select(provided_identity.c.privacy_request_id)
+            picked.append(request.c.id.in_(holders.where(provided_identity.c.blind_index.in_(indexes))))
     return sa.select(request).where(*picked).cte("picked").prefix_with("MATERIALIZED")
 
 

@@ -38,6 +38,11 @@ _ITEM = {
         "identity": _IDENTITY,
         "identities": {"type": "array", "items": _IDENTITY, "description": "alternative identities of one person"},
         "encryption_key": {"type": "string", "description": "16 bytes: the package is encrypted with it"},
+        "custom_privacy_request_fields": {
+            "type": "object",
+            "description": "what the policy asks besides, by name: {label, value}",
+            "additionalProperties": True,
+        },
     },
 }
 
@@ -129,9 +134,12 @@ class PrivacyRequestAnswer(BaseModel):
 
 
 class ListedRequestAnswer(PrivacyRequestAnswer):
-    """A request in a list; `results` are there only in a verbose one, `identities` only when asked for."""
+    """A request in a list; `results` are there only in a verbose one, identities and fields only when asked for."""
 
     identities: list[dict[str, Any]] | None = Field(default=None, exclude_if=lambda value: value is None)
+    custom_privacy_request_fields: dict[str, dict[str, Any]] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
     results: dict[str, list[dict[str, Any]]] | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -228,6 +236,7 @@ def _wanted(
     overdue: Annotated[bool, Query(description="not answered and past the due date")] = False,
     at_risk: Annotated[bool, Query(description="not answered and due within `at_risk_days`")] = False,
     at_risk_days: Annotated[int, Query(ge=1, le=366)] = 7,
+    custom_field: Annotated[str | None, Query(description="name:value of a searchable custom field")] = None,
     duplicates: Annotated[bool | None, Query(description="only those that are duplicates; false: only others")] = None,
 ) -> RequestFilter:
     return replace(
@@ -242,6 +251,7 @@ def _wanted(
         at_risk=at_risk,
         at_risk_days=at_risk_days,
         duplicates=duplicates,
+        custom_field=custom_field,
     )
 
 
@@ -256,6 +266,9 @@ def get_privacy_requests(
     wanted: Annotated[RequestFilter, Depends(_wanted)],
     verbose: bool = False,
     include_identities: bool = False,
+    include_custom_privacy_request_fields: Annotated[
+        bool, Query(description="needs the scope privacy-request:view_data")
+    ] = False,
     download_csv: bool = False,
     download_jsonl: bool = False,
     sort_field: str = "created_at",
@@ -287,6 +300,7 @@ def get_privacy_requests(
         sort_field=sort_field,
         sort_direction=sort_direction,
         revealed_to=actor if include_identities else None,
+        fields_to=actor if include_custom_privacy_request_fields else None,
         verbose=verbose,
     )
 
