@@ -64,14 +64,14 @@ class Flow:
 @contextmanager
 def opened(data_dir: Path, **settings: Any) -> Iterator[Flow]:
     """An installation over a data directory; nothing executes what it takes in."""
-    with asyncio.Runner() as runner, open_installation(Settings(data_dir=data_dir, **settings)) as installation:
+    with asyncio.Runner() as runner, open_installation(_settings(data_dir, settings)) as installation:
         yield Flow(installation, _LocalApi(installation, runner))
 
 
 @contextmanager
 def flowing(data_dir: Path, **settings: Any) -> Iterator[Flow]:
     """The same with a worker, which is stopped at the end. One a process, since the durable engine is."""
-    chosen = Settings(data_dir=data_dir, **settings)
+    chosen = _settings(data_dir, settings)
     stop, began = threading.Event(), threading.Event()
     with opened(data_dir, **settings) as flow:
         worker = threading.Thread(target=run_worker, args=(chosen, stop), kwargs={"began": began.set}, daemon=True)
@@ -83,3 +83,8 @@ def flowing(data_dir: Path, **settings: Any) -> Iterator[Flow]:
             stop.set()
             worker.join(START_SECONDS)
         assert not worker.is_alive()
+
+
+def _settings(data_dir: Path, chosen: dict[str, Any]) -> Settings:
+    """What was chosen, and short waits between attempts: what fails in these tests fails again until it is mended."""
+    return Settings(data_dir=data_dir, **{"task_retry_delay": 0.01, **chosen})

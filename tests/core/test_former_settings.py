@@ -30,12 +30,15 @@ def test_what_has_a_counterpart_is_taken_and_the_rest_is_named(monkeypatch: pyte
     Path("fidesops.toml").write_text(FILE)
     monkeypatch.setenv("FIDESOPS__SECURITY__OAUTH_ROOT_CLIENT_ID", "root-of-old")
     monkeypatch.setenv("FIDESOPS__REDIS__HOST", "redis.example.com")
+    monkeypatch.setenv("FIDESOPS__EXECUTION__TASK_RETRY_COUNT", "4")
     settings = load_settings()
+    assert (settings.task_retry_count, settings.task_retry_delay) == (4, 0.5)
     assert (settings.log_level, settings.require_manual_request_approval) == ("DEBUG", True)
     assert (settings.oauth_root_client_id, settings.database_url) == ("root-of-old", None)
     told = read_former(os.environ).told()
     assert told == (
-        "taken from fidesops' configuration: FIDESOPS__SECURITY__OAUTH_ROOT_CLIENT_ID, "
+        "taken from fidesops' configuration: FIDESOPS__EXECUTION__TASK_RETRY_COUNT, "
+        "FIDESOPS__SECURITY__OAUTH_ROOT_CLIENT_ID, "
         "fidesops.toml: execution.require_manual_request_approval, fidesops.toml: security.log_level; "
         "without counterpart here: FIDESOPS__REDIS__HOST, fidesops.toml: database.password, "
         "fidesops.toml: database.server"

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     request_retention_days: int = Field(default=0, ge=0, le=36500)
     workflow_retention_days: int = Field(default=7, ge=0, le=3650)
     cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
+    task_retry_count: int = Field(default=2, ge=0, le=20)
+    task_retry_delay: float = Field(default=0.5, ge=0, le=60)
+    task_retry_backoff: float = Field(default=2.0, ge=0, le=10)
     erasure_verification_hours: int = Field(default=7 * 24, ge=0, le=45 * 24)
     regimes_file: Path | None = None
     duplicate_window_days: int = Field(default=0, ge=0, le=3660)

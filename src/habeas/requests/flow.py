@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import tenacity
-
-from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Incomplete, MembersRefused, Refused, SchemaChanged
+from habeas.core.errors import DatabaseAway, Fenced, HabeasError, MembersRefused, Refused, SchemaChanged
 from habeas.core.log import get_logger
 from habeas.deliver.base import DeliveryFailed
 from habeas.durable.boundary import reach
@@ -36,6 +34,7 @@ from habeas.requests.ledger_run import is_ledger_run, run_over_ledger
 from habeas.requests.model import Reason, Stage
 from habeas.requests.packaging import deliver_packages
 from habeas.requests.places import Places
+from habeas.requests.retrying import retrying
 
 WORKFLOW = "cohort"
 REPLANS = 2  # times a request is planned anew because a schema changed under it, until somebody retries it
@@ -183,24 +182,10 @@ def _passed(attempt: Attempt, record: Callable[[], None]) -> bool:
 def _with_retries(attempt: Attempt, stage: StageOf) -> None:
     """Run a stage, again where a system failed in a way that may pass; a visible log entry each time."""
 
-    def again(state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, HabeasError):
-            attempt.log(_retrying(attempt, stage, error))
+    def again(error: HabeasError) -> None:
+        attempt.log(_retrying(attempt, stage, error))
 
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(_may_pass),
-        stop=tenacity.stop_after_attempt(3),
-        wait=tenacity.wait_exponential(multiplier=0.5, max=5),
-        before_sleep=again,
-        reraise=True,
-    )
-    retrying(stage.run, attempt)
-
-
-def _may_pass(error: BaseException) -> bool:
-    passing = isinstance(error, HabeasError) and error.retryable
-    return passing and not isinstance(error, Fenced | Incomplete | SchemaChanged)
+    retrying(attempt.installation.settings, again)(stage.run, attempt)
 
 
 def _retrying(attempt: Attempt, stage: StageOf, error: HabeasError) -> list[LogEntry]:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import tenacity
 from sqlalchemy.engine import Connection
 
-from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Incomplete, Refused, SchemaChanged
+from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Refused
 from habeas.core.log import get_logger
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext, Member
@@ -34,6 +33,7 @@ from habeas.plan.model import Plan
 from habeas.requests.attempt import DIGEST_PURPOSE
 from habeas.requests.installation import Installation
 from habeas.requests.reappearance import Reappeared, note_reappeared
+from habeas.requests.retrying import retrying
 from habeas.requests.sealing import open_seed
 from habeas.spool.frames import Spool, new_data_key
 from habeas.store import audit, cohorts, ledger, ledger_runs
@@ -152,7 +152,7 @@ def run_over_ledger(installation: Installation, run_id: str, executor_id: str) -
     for unit in run.units():
         write: Write = _nothing
         try:
-            write = _with_retries(act, run, unit)
+            write = retrying(run.installation.settings)(act, run, unit)
         except (Fenced, DatabaseAway):
             raise
         except HabeasError as error:
@@ -168,20 +168,6 @@ def run_over_ledger(installation: Installation, run_id: str, executor_id: str) -
 
 def _nothing(_: Connection) -> None:
     return None
-
-
-def _with_retries(act: Callable[[LedgerRun, Unit], Write], run: LedgerRun, unit: Unit) -> Write:
-    def may_pass(error: BaseException) -> bool:
-        passing = isinstance(error, HabeasError) and error.retryable
-        return passing and not isinstance(error, Fenced | Incomplete | SchemaChanged)
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(may_pass),
-        stop=tenacity.stop_after_attempt(3),
-        wait=tenacity.wait_exponential(multiplier=0.5, max=5),
-        reraise=True,
-    )
-    return retrying(act, run, unit)
 
 
 def _replay_unit(run: LedgerRun, unit: Unit) -> Write:

@@ -41,6 +41,9 @@ def get_config(here: Here, _: Annotated[Actor, needs("config:read")]) -> dict[st
             "phone_region": settings.phone_region,
             "spool_retention_days": settings.spool_retention_days,
             "cohort_pairs": settings.cohort_pairs,
+            "task_retry_count": settings.task_retry_count,
+            "task_retry_delay": settings.task_retry_delay,
+            "task_retry_backoff": settings.task_retry_backoff,
         },
         "notifications": {
             "send_request_completion_notification": settings.send_request_completion_notification,
