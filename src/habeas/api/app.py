@@ -5,10 +5,12 @@ Everything it needs comes with the installation; two applications can live in on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 
@@ -132,8 +134,23 @@ def build_app(installation: Installation) -> FastAPI:
     app.include_router(report.metrics_router)
     _add_documentation(app)
     add_error_handlers(app)
+    _add_cors(app, installation.settings.cors_origins)
     app.add_middleware(Edge)
     return app
+
+
+def _add_cors(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let pages of these origins call with a token in a header. No cookie or other credential of a browser counts."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_credentials=False,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=["Retry-After", "Content-Disposition", "WWW-Authenticate"],
+            max_age=600,
+        )
 
 
 def _add_documentation(app: FastAPI) -> None:

@@ -1,4 +1,5 @@
-"""The outermost layer of the HTTP application: framing, trailing slashes, security headers, unforeseen errors.
+"""The outermost layer of the HTTP application: framing, patience, trailing slashes, security headers, unforeseen
+errors.
 
 Plain ASGI, so that it costs next to nothing and never buffers a body. Decides nothing about who may do what.
 """
@@ -12,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from habeas.api.errors import answer_unexpected, problem
+from habeas.api.patience import PatientReceive
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -52,7 +54,7 @@ class Edge:
             await answer(scope, receive, guarded_send)
             return
         try:
-            await self._app(_without_slash(scope), receive, guarded_send)
+            await self._app(_without_slash(scope), PatientReceive(receive), guarded_send)
         except Exception as error:  # noqa: BLE001 – the edge: a server's own handler would log the message, which may hold values
             if started:
                 raise ConnectionAbortedError("the answer broke off") from None

@@ -63,6 +63,8 @@ def answer_error(error: HabeasError) -> Response:
         headers["Retry-After"] = str(error.after)
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "1"
+    elif error.status == HTTPStatus.REQUEST_TIMEOUT:  # the rest of its body may still come
+        headers["Connection"] = "close"
     more = {"where": error.where, "fix": error.fix}
     if isinstance(error, DatasetProblems):
         items = [each.detail(() if each.loc[:1] == ("body",) else ("body",)) for each in error.problems]

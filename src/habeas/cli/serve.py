@@ -193,6 +193,8 @@ def _await_database(settings: Settings, wait_seconds: float | None = None) -> No
 def _server(app: Callable[..., object], settings: Settings) -> uvicorn.Server:
     import uvicorn
 
+    from habeas.api.patience import PatientProtocol
+
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -201,6 +203,7 @@ def _server(app: Callable[..., object], settings: Settings) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=PatientProtocol,
             proxy_headers=False,
             timeout_graceful_shutdown=WEB_GRACE_SECONDS,
         )

@@ -22,6 +22,7 @@ COUNTERPARTS = {
     "security.oauth_root_client_id": "oauth_root_client_id",
     "security.oauth_root_client_secret": "oauth_root_client_secret",
     "security.oauth_access_token_expire_minutes": "oauth_access_token_expire_minutes",
+    "security.cors_origins": "cors_origins",
     "security.log_level": "log_level",
     "redis.identity_verification_code_ttl_seconds": "identity_verification_code_ttl_seconds",
     "execution.subject_identity_verification_required": "subject_identity_verification_required",

@@ -28,6 +28,7 @@ PREFIX = "HABEAS_"
 CONFIG_FILE = "habeas.toml"
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
+_ORIGIN = re.compile(rf"https?://({_HOST_NAME.pattern}|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?")
 
 # The command line's own variables: they say where and as whom it calls, and are no settings of a server.
 CLIENT_VARIABLES = frozenset({"HABEAS_CONFIG", "HABEAS_SERVER", "HABEAS_CLIENT_ID", "HABEAS_CLIENT_SECRET"})
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     smtp_password: str | None = Field(default=None, repr=False)
     smtp_from: str | None = None
     smtp_starttls: bool = True
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -132,6 +134,18 @@ class Settings(BaseSettings):
         if not isinstance(parts, list | tuple):
             raise ValueError("give networks like 10.0.0.0/8 or host names, separated by commas")
         return tuple(_network_or_name(str(part).strip()) for part in parts if str(part).strip())
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> tuple[str, ...]:
+        parts = value.strip("[] ").replace('"', "").split(",") if isinstance(value, str) else value  # fidesops: JSON
+        fault = "give origins like https://privacy.example.com, separated by commas, and no wildcard"
+        if not isinstance(parts, list | tuple):
+            raise ValueError(fault)
+        found = tuple(str(part).strip().lower().removesuffix("/") for part in parts if str(part).strip())
+        if not all(_ORIGIN.fullmatch(each) for each in found):
+            raise ValueError(fault)
+        return found
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
