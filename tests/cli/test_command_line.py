@@ -40,7 +40,7 @@ COMMANDS = [
     "serve", "worker", "demo", "apply", "doctor", "dataset check", "dataset draft", "connection test",
     "connection list", "category list", "plan explain", "request submit", "request list", "request show",
     "request watch", "request approve", "request deny", "request retry", "receipt show", "receipt verify",
-    "receipt head", "execution pause", "execution resume", "execution status",
+    "receipt head", "event list", "execution pause", "execution resume", "execution status",
 ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from habeas import __version__
 from habeas.api import docs
 from habeas.api.edge import Edge
 from habeas.api.errors import MEDIA_TYPE, add_error_handlers
+from habeas.api.event_watch import EventWatch
 from habeas.api.limits import CallLimit
 from habeas.api.routes import (
     audit,
@@ -29,6 +30,7 @@ from habeas.api.routes import (
     deadlines,
     drafts,
     email,
+    events,
     ledger,
     login,
     manual_webhooks,
@@ -46,6 +48,7 @@ from habeas.api.routes import (
     users,
     verification,
 )
+from habeas.requests.events import settle
 from habeas.requests.installation import Installation
 
 API = "/api/v1"
@@ -100,6 +103,7 @@ def build_app(installation: Installation) -> FastAPI:
     app.state.failure_limit = CallLimit(*FAILURES_PER_ACCOUNT)
     app.state.address_limit = CallLimit(*FAILURES_PER_ADDRESS)
     app.state.public_limit = CallLimit(*PUBLIC_CALLS_PER_ADDRESS)
+    app.state.events = EventWatch(lambda: settle(installation).position)
     app.state.code_limit = CallLimit(*WRONG_CODES_PER_ADDRESS)
     api = APIRouter(prefix=API, responses=_problems())
     for each in (
@@ -121,6 +125,7 @@ def build_app(installation: Installation) -> FastAPI:
         login,
         users,
         email,
+        events,
         verification,
         consent,
         cryptography,

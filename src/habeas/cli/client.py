@@ -54,6 +54,14 @@ class Client:
         given = {name: value for name, value in params.items() if value is not None}
         return self.call("GET", path, params=given)
 
+    def text(self, path: str, **params: object) -> str:
+        """The answer of a GET below `/api/v1` as text."""
+        given = {name: value for name, value in params.items() if value is not None}
+        response = self.send("GET", f"{API}{path}", params=given)
+        if not response.is_success:
+            _read(response)
+        return response.text
+
     def pages(self, path: str, **params: object) -> Iterator[dict[str, Any]]:
         """The items of all pages of a list."""
         number = 1

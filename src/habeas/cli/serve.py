@@ -23,6 +23,7 @@ from habeas.cli.options import ConfigFile, DataDir, Place
 from habeas.cli.output import Exit, say, stop
 
 if TYPE_CHECKING:
+    import socket
     from types import FrameType
 
     import uvicorn
@@ -68,7 +69,8 @@ def serve(
         say_root_client(installation)
         if supervisor is not None:
             supervisor.start()
-        _listen(_server(build_app(installation), settings), settings)
+        app = build_app(installation)
+        _listen(_server(app, settings, app.state.events.close), settings)
     finally:
         if supervisor is not None:
             supervisor.stop()
@@ -190,12 +192,17 @@ def _await_database(settings: Settings, wait_seconds: float | None = None) -> No
         database.close()
 
 
-def _server(app: Callable[..., object], settings: Settings) -> uvicorn.Server:
+def _server(app: Callable[..., object], settings: Settings, end_streams: Callable[[], None]) -> uvicorn.Server:
     import uvicorn
 
     from habeas.api.patience import PatientProtocol
 
-    return uvicorn.Server(
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            end_streams()  # they would else last until the grace is over
+            await super().shutdown(sockets)
+
+    return Server(
         uvicorn.Config(
             app,
             host=settings.host,

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    metrics_bind: str | None = None
     database_url: str | None = Field(default=None, repr=False)
     oauth_root_client_id: str | None = None
     oauth_root_client_secret: str | None = Field(default=None, repr=False)
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     spool_url: str | None = Field(default=None, repr=False)
     spool_retention_days: int = Field(default=30, ge=0, le=3650)
     request_retention_days: int = Field(default=0, ge=0, le=36500)
+    event_retention_days: int = Field(default=30, ge=1, le=3650)
+    outbox_retention_days: int = Field(default=30, ge=1, le=3650)
     workflow_retention_days: int = Field(default=7, ge=0, le=3650)
     cohort_pairs: int = Field(default=1_000_000, ge=1, le=1_000_000_000)
     task_retry_count: int = Field(default=2, ge=0, le=20)

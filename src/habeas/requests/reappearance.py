@@ -12,9 +12,7 @@ from typing import NamedTuple
 from sqlalchemy.engine import Connection
 
 from habeas.core.clock import Clock
-from habeas.store import audit, ledger_runs, outbox
-
-EVENT = "event.privacy_request.reappeared"
+from habeas.store import audit, events, ledger_runs
 
 
 class Reappeared(NamedTuple):
@@ -34,8 +32,11 @@ def note_reappeared(connection: Connection, clock: Clock, actor_id: str, found: 
     """Keep what was looked for now. Raises the alarm once for each request of which more or others are back."""
     ledger_runs.note_reappeared(connection, {each.request_id: each.rows for each in found}, clock.now())
     alarms = [each for each in found if each.rows and each.rows != each.known]
-    for each in alarms:
-        outbox.put(connection, clock, EVENT, each.request_id)
+    told = [
+        {"type": events.REAPPEARED, "privacy_request_id": each.request_id, "detail": {"rows": each.rows}}
+        for each in alarms
+    ]
+    events.append(connection, clock.now(), told)
     audit.append_all(
         connection,
         clock,

@@ -23,6 +23,7 @@ def _scopes() -> tuple[str, ...]:
         "email": crud,
         "encryption": ("exec",),
         "erasure-verification": ("create", "read"),
+        "event": ("read",),
         "execution": ("read", "update"),
         "masking": ("exec",),
         "policy": crud,

@@ -18,6 +18,7 @@ from habeas.core.settings import Settings
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.durable.leases import DataDirLock, LeaseKeeper
 from habeas.requests import sending
+from habeas.requests.announcing import Announcer
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
@@ -48,7 +49,8 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
             engine.register(COHORT_WORKFLOW, dispatcher.announcing(workflow))
             engine.launch()
             held.callback(_take_up(installation, recovery, executor_id))
-            held.enter_context(_sending(installation, executor_id))
+            held.enter_context(_beside("messages", Sender(installation, executor_id).serve))
+            held.enter_context(_beside("events", Announcer(installation).serve))
             get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)
             if began is not None:
                 began()
@@ -61,10 +63,10 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
 
 
 @contextmanager
-def _sending(installation: Installation, executor_id: str) -> Iterator[None]:
-    """A thread that sends messages while the block runs."""
-    sender, ended = Sender(installation, executor_id), threading.Event()
-    thread = threading.Thread(target=sender.serve, args=(ended,), name="messages", daemon=True)
+def _beside(name: str, serve: Callable[[threading.Event], None]) -> Iterator[None]:
+    """A thread that serves while the block runs."""
+    ended = threading.Event()
+    thread = threading.Thread(target=serve, args=(ended,), name=name, daemon=True)
     thread.start()
     try:
         yield

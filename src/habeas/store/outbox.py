@@ -111,6 +111,16 @@ def forget_bodies(connection: Connection, before: datetime) -> int:
     return connection.execute(sa.update(outbox).where(*old).values(sealed_body=None)).rowcount
 
 
+def drop_old(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete up to `limit` messages that ended before a moment and can't be sent again; how many."""
+    ended = sa.or_(outbox.c.sent_at < before, outbox.c.failed_at < before)
+    old = sa.select(outbox.c.id).where(ended, outbox.c.sealed_body.is_(None)).order_by(outbox.c.id).limit(limit)
+    ids = list(connection.execute(old).scalars())
+    if not ids:
+        return 0
+    return connection.execute(sa.delete(outbox).where(outbox.c.id.in_(ids))).rowcount
+
+
 def release_all(connection: Connection, prefix: str, claimant: str | None = None) -> int:
     """Give back what somebody claimed who is gone (None: whoever claimed, where nobody else can run); how many."""
     held = (outbox.c.claimed_at.is_not(None), outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None))

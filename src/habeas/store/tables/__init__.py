@@ -20,6 +20,7 @@ from habeas.store.tables.configuration import (
     setting,
     storage,
 )
+from habeas.store.tables.events import event, event_head, event_webhook
 from habeas.store.tables.evidence import audit_trail, ledger, ledger_run, receipt, receipt_head
 from habeas.store.tables.execution import cohort, executor, plan
 from habeas.store.tables.manual_work import manual_answer, manual_webhook
@@ -47,6 +48,9 @@ __all__ = [
     "data_category",
     "dataset",
     "email_config",
+    "event",
+    "event_head",
+    "event_webhook",
     "execution_log",
     "executor",
     "idempotency",

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     func,
 )
+from sqlalchemy import text as sa_text
 
 from habeas.store.tables.base import RowId, UtcDateTime, base_columns, metadata
 
@@ -74,6 +75,8 @@ privacy_request = Table(
     Column("approved_digest", String(64)),  # of the plan that was approved, where the approval holds for it alone
     Column("deleted_at", UtcDateTime),  # hidden from lists
     Column("purged_at", UtcDateTime),  # what we held of the person is destroyed
+    Column("told_at_risk", UtcDateTime),  # the due date of which it was told that it nears
+    Column("told_overdue", UtcDateTime),  # and of which, that it is over
     Index("ix_privacy_request_created", "created_at", "id"),
     Index("ix_privacy_request_updated", "updated_at", "id"),
     Index("ix_privacy_request_requested", "requested_at", "id"),
@@ -115,6 +118,11 @@ for _name, _columns in PARTIAL.items():
         sqlite_where=_first,
         postgresql_where=_first,
     )
+
+OPEN_DUE = "due_date IS NOT NULL AND status NOT IN ('complete', 'denied', 'canceled')"
+"""Open requests with a due date, as their index says it; a query must say it in the same words to use it."""
+_open_due = sa_text(OPEN_DUE)
+Index("ix_privacy_request_open_due", privacy_request.c.due_date, sqlite_where=_open_due, postgresql_where=_open_due)
 
 provided_identity = Table(  # for search: one blind index a value
     "provided_identity",
