@@ -15,7 +15,8 @@ import pytest
 from conftest import mariadb_connection
 from flowbook import Flow, opened
 from habeas.core.identity import Assurance, Identity
-from habeas.execute.context import CohortContext, Member
+from habeas.execute.context import CohortContext
+from habeas.execute.members import Member, Roster
 from habeas.requests.clients import PUBLIC
 from habeas.requests.service import submit
 from requestbook import MAIL
@@ -244,12 +245,12 @@ def test_only_verified_and_vouched_values_seed_a_traversal() -> None:
         encryption_key=None,
     )
     context = CohortContext(
-        cohort_id="coh", epoch=1, plan=None, members=(member,), connector=None, spool=None, frames=None,  # type: ignore[arg-type]
+        cohort_id="coh", epoch=1, plan=None, members=Roster((member,)), connector=None, spool=None, frames=None,  # type: ignore[arg-type]
         fence=None, log=None, digest_key=b"",  # type: ignore[arg-type]
     )  # fmt: skip
-    assert [seed.given for seed in context.seeds()] == ["verified@example.com", "vouched@example.com"]
+    assert [seed.given for seed in context.seeds] == ["verified@example.com", "vouched@example.com"]
     claimed = replace(member, identities=(Identity("email", "ada@example.com"),))
-    assert replace(context, members=(claimed,)).seeds() == []
+    assert list(replace(context, members=Roster((claimed,))).seeds) == []
 
 
 def test_what_the_public_claims_waits_for_verification(tmp_path: Path) -> None:

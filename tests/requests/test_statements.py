@@ -16,18 +16,23 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
+from habeas.connectors.sql import reader, seeds, sqlite_session
 from habeas.connectors.sql.sqlite_session import SqliteSession
 from habeas.durable.dbos_engine import DbosEngine, engine_url
+from habeas.execute import members, own_values
+from habeas.requests import dispatch, packaging, receipting
 from habeas.requests.connections import ConnectionInput, save_connections, set_secrets
 from habeas.requests.datasets import save_text
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation
 from habeas.requests.service import read_request, submit
+from habeas.spool.frames import Spool
 from requestbook import CLIENT, item, statements_of, wait_until
 
 BASE, PER_COLLECTION = 12, 2  # design.md §10
 MOST_A_MEMBER = 10_000  # bytes held at once for a member of a cohort of some hundreds
+HELD_A_MEMBER = 1_000  # the same where next to nothing is held together: what grows with members
 
 SHOP = """
 dataset:
@@ -191,3 +196,29 @@ def test_a_cohort_costs_the_same_however_many_its_members(
     small, large = worker.count_cohort(policy, few), worker.count_cohort(policy, many)
     assert large[:3] == small[:3]
     assert (large.held - small.held) / (len(many) - len(few)) < MOST_A_MEMBER
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held together is so little that some hundreds of members show what a hundred thousand would hold."""
+    for module, name in (
+        *((module, "AT_ONCE") for module in (members, own_values, packaging, receipting)),
+        (seeds, "VALUES_AT_ONCE"),
+        (reader, "CHUNK_ROWS"),
+        (sqlite_session, "BATCH"),
+    ):
+        monkeypatch.setattr(module, name, 25)
+    monkeypatch.setattr(dispatch, "HANDED", 25)
+    monkeypatch.setitem(Spool.__init__.__kwdefaults__, "memory", 1024)
+
+
+@pytest.mark.parametrize("policy", ["download", "delete"])
+def test_hardly_anything_is_held_of_each_member(
+    installation: Installation, worker: Worker, tmp_path: Path, little_room: None, policy: str
+) -> None:
+    few, many = range(2, 77), range(77, 327)
+    connect(installation, tmp_path, 2, people=many.stop)
+    worker.count(policy, 1)
+    small, large = worker.count_cohort(policy, few), worker.count_cohort(policy, many)
+    grown = (large.held - small.held) / (len(many) - len(few))
+    assert grown < HELD_A_MEMBER

@@ -167,15 +167,15 @@ FAULTS = (
     Fault(
         "kept rows counted once for all members",
         "execute/freeze.py",
-        "_add(self.kept.setdefault(reason, {}), {member: rows})",
-        "_add(self.kept.setdefault(reason, {}), {0: rows})",
+        "self.kept.setdefault(reason, Counts()).add(member, rows)",
+        "self.kept.setdefault(reason, Counts()).add(0, rows)",
         ("cohort of several",),
     ),
     Fault(
         "a receipt counts another member's rows",
         "execute/receipt.py",
-        "    frozen, vanished = tally.frozen.get(member, 0), ",
-        "    frozen, vanished = tally.frozen.get(0, 0), ",
+        "    frozen, vanished = tally.frozen.of(member), ",
+        "    frozen, vanished = tally.frozen.of(0), ",
         ("cohort of several",),
     ),
     Fault(
@@ -256,8 +256,8 @@ FAULTS = (
     Fault(
         "an access reads what is another member's too",
         "execute/access.py",
-        "    alone, seeds = context.plan.alone, context.seeds()",
-        "    alone, seeds = context.plan, context.seeds()",
+        "    alone, seeds = context.plan.alone, context.seeds",
+        "    alone, seeds = context.plan, context.seeds",
         ("cohort of several", "two owners", "access and erasure in one policy"),
     ),
     Fault(

@@ -171,7 +171,9 @@ class Reader(ABC):
 
     @abstractmethod
     def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
-        """Find rows by identity; they become OWN. Matching follows each seed's `match` and `region`."""
+        """Find rows by identity; they become OWN. Matching follows each seed's `match` and `region`. The values may be
+        gone through several times.
+        """
 
     def claim(self, step: Step, values: Iterable[SeedValue]) -> None:
         """Among rows that were found and are declared shared, find those that hold a value of the subject's, for a

@@ -1,6 +1,6 @@
 """Packages of a whole cohort, written in one pass: all steps merged by member, streaming, memory flat.
 
-`write_packages` leaves durable parts whose names carry the epoch; `publish` shows them under their final
+A `PackageWriter` leaves durable parts whose names carry the epoch; `publish` shows them under their final
 names, in the step that moves the stage. A rerun writes the same names again, a newer attempt other ones.
 Never holds a package, and never sees whose a row is but by its member's index.
 """
@@ -29,6 +29,49 @@ class _Form(NamedTuple):
 _FORMS: Mapping[str, _Form] = {"json": _Form("json", write_json), "csv": _Form("zip", write_csv)}
 
 
+class PackageWriter:
+    """Writes the packages of a cohort to one destination, some members at a time, in order of member.
+
+    `sources` are in plan order and each in order of member; they are read once. Rows of members that aren't
+    given are dropped. Raises BadInput for a bad format.
+    """
+
+    def __init__(self, destination: Destination, format: Format, sources: Sequence[StepRows], epoch: int) -> None:
+        self._destination = destination
+        self._form = _form_of(destination, format)
+        self._cursors = [StepCursor(source) for source in sources]
+        self._epoch = epoch
+
+    def write(self, members: Sequence[PackageMember]) -> list[PackageRef]:
+        """Write a package for each of the next members, with or without rows; all are durable on return.
+
+        Raises BadInput for a bad key before anything is written, DeliveryFailed where the destination fails,
+        OutOfOrder; then no part of these members is left.
+        """
+        destination, refs = self._destination, list[PackageRef]()
+        numbered = _numbered(members)
+        begun: list[str] = []
+        whole = False
+        try:
+            for index, member in numbered:
+                name = f"{member.request_id}.{self._form.suffix}"
+                begun.append(self.part(member.request_id))
+                part = Part(destination.create(begun[-1]))
+                digest = _filled(part, self._form, member, index, self._cursors)
+                place = destination.location(name)
+                refs.append(PackageRef(member.request_id, destination.key, place, digest, part.size, begun[-1]))
+            destination.sync(begun)
+            whole = True
+        finally:
+            if not whole:
+                destination.discard(begun)
+        return refs
+
+    def part(self, request_id: str) -> str:
+        """How a request's part is named."""
+        return f"{request_id}.{self._form.suffix}.{self._epoch}.part"
+
+
 def write_packages(
     destination: Destination,
     format: Format,
@@ -36,33 +79,8 @@ def write_packages(
     sources: Sequence[StepRows],
     epoch: int,
 ) -> list[PackageRef]:
-    """Write a package for every member, with or without rows, in order of member; all are durable on return.
-
-    `sources` are in plan order and each in order of member; they are read once. Rows of members that aren't
-    given are dropped. Raises BadInput for a bad key or format before anything is written, DeliveryFailed
-    where the destination fails, OutOfOrder; then no part is left.
-    """
-    form = _form_of(destination, format)
-    numbered = _numbered(members)
-    cursors = [StepCursor(source) for source in sources]
-    refs: list[PackageRef] = []
-    begun: list[str] = []
-    whole = False
-    try:
-        for index, member in numbered:
-            name = f"{member.request_id}.{form.suffix}"
-            begun.append(f"{name}.{epoch}.part")
-            part = Part(destination.create(begun[-1]))
-            digest = _filled(part, form, member, index, cursors)
-            refs.append(
-                PackageRef(member.request_id, destination.key, destination.location(name), digest, part.size, begun[-1])
-            )
-        destination.sync(begun)
-        whole = True
-    finally:
-        if not whole:
-            destination.discard(begun)
-    return refs
+    """Write the packages of all members at once."""
+    return PackageWriter(destination, format, sources, epoch).write(members)
 
 
 def publish(destination: Destination, refs: Sequence[PackageRef]) -> None:

@@ -18,6 +18,7 @@ from habeas.connectors.base import Reader, RowBatch
 from habeas.core.nested import NotADocument, open_document, values_at
 from habeas.core.values import Row, RowEncoder, encoder_for, row_shape
 from habeas.execute.context import CohortContext, LogEntry
+from habeas.execute.counts import Counts
 from habeas.execute.own_values import OwnValues
 from habeas.execute.traversal import Traversal
 from habeas.plan.model import Output, Plan, Segment, Standing, Step
@@ -41,41 +42,39 @@ class Package(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class AccessResult(msgspec.Struct):
     """Per step and member: rows in the package, and rows shown in part or left out, by reason."""
 
-    rows: dict[int, dict[int, int]] = {}
-    withheld: dict[int, dict[str, dict[int, int]]] = {}
-    hidden: dict[int, dict[int, int]] = {}  # fields that are absent from rows, by step and member
+    rows: dict[int, Counts] = {}
+    withheld: dict[int, dict[str, Counts]] = {}
+    hidden: dict[int, Counts] = {}  # fields that are absent from rows, by step and member
     packages: dict[int, list[Package]] = {}  # by member
 
     def count(self, step: Step, member: int, standing: Standing, rows: int) -> bool:
         """Count rows of one member; whether they are shown, in whole or in part."""
         if standing is not Standing.OWN:
-            reasons = self.withheld.setdefault(step.index, {}).setdefault(standing.name.lower(), {})
-            reasons[member] = reasons.get(member, 0) + rows
+            reasons = self.withheld.setdefault(step.index, {})
+            reasons.setdefault(standing.name.lower(), Counts()).add(member, rows)
             if standing is Standing.PERSON and not step.people:
                 return False  # somebody else's row, such as a reply by another author
-        counts = self.rows.setdefault(step.index, {})
-        counts[member] = counts.get(member, 0) + rows
+        self.rows.setdefault(step.index, Counts()).add(member, rows)
         return True
 
     def pairs(self) -> int:
         """Rows of all steps and members, those not shown included; what is shown in part counts twice."""
         withheld = (counts for reasons in self.withheld.values() for counts in reasons.values())
-        return sum(sum(counts.values()) for counts in (*self.rows.values(), *withheld))
+        return sum(counts.total() for counts in (*self.rows.values(), *withheld))
 
     def hide(self, step: Step, member: int, fields: int) -> None:
         """Count fields that rows of one member don't show."""
         if fields:
-            counts = self.hidden.setdefault(step.index, {})
-            counts[member] = counts.get(member, 0) + fields
+            self.hidden.setdefault(step.index, Counts()).add(member, fields)
 
     def hidden_of(self, plan: Plan, member: int) -> dict[str, int]:
         """Fields that are absent from this member's rows, by collection."""
-        counted = ((plan.steps[index].address, counts.get(member, 0)) for index, counts in sorted(self.hidden.items()))
+        counted = ((plan.steps[index].address, counts.of(member)) for index, counts in sorted(self.hidden.items()))
         return {address: fields for address, fields in counted if fields}
 
     def found(self, member: int) -> int:
         """Rows of all steps in this member's package."""
-        return sum(counts.get(member, 0) for counts in self.rows.values())
+        return sum(counts.of(member) for counts in self.rows.values())
 
 
 class SpooledRows(msgspec.Struct):
@@ -110,7 +109,7 @@ def run_access(
 
     # A row that she owns together with another member of the cohort is hers to erase along with him, but not
     # hers to read: an access judges as if she were alone.
-    alone, seeds = context.plan.alone, context.seeds()
+    alone, seeds = context.plan.alone, context.seeds
     values = OwnValues(seeds)
     traversal = Traversal(
         alone,
@@ -235,7 +234,7 @@ def _spool_step(
         for package, rules in enumerate(packages)
         if (outputs := _outputs_of(step, rules))
     }
-    result.rows.setdefault(step.index, {})
+    result.rows.setdefault(step.index, Counts())
     own = _OwnFields(step, columns, values)
     runs = chain.from_iterable(map(_runs, reader.rows(step, columns)))
     for member, standing, rows in runs:
@@ -266,11 +265,11 @@ def _runs(batch: RowBatch) -> Iterator[tuple[int, int, Sequence[Row]]]:
 
 
 def _complete(step: Step, result: AccessResult) -> LogEntry:
-    counts = {"rows": sum(result.rows.get(step.index, {}).values())}
+    counts = {"rows": result.rows[step.index].total()}
     if step.index in result.hidden:
-        counts["withheld_fields"] = sum(result.hidden[step.index].values())
+        counts["withheld_fields"] = result.hidden[step.index].total()
     for reason, members in result.withheld.get(step.index, {}).items():
-        counts[reason] = sum(members.values())
+        counts[reason] = members.total()
     return LogEntry(step, "access", "complete", "success", counts)
 
 

@@ -11,23 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from habeas.connectors.base import Connector, Erased, Fence, SeedValue, Writer
-from habeas.core.identity import Assurance, Identity, canonical
+from habeas.connectors.base import Connector, Erased, Fence, Writer
+from habeas.execute.members import Roster, Seeds
 from habeas.plan.model import Plan, Step
 from habeas.spool.frames import Frame, Spool
 
 LogStatus = Literal["in_processing", "retrying", "complete", "error", "paused", "skipped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One privacy request of the cohort. `seed` is its own secret: masks derive from it."""
-
-    index: int
-    request_id: str
-    identities: tuple[Identity, ...]
-    seed: bytes = field(repr=False)
-    encryption_key: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ class CohortContext:
     cohort_id: str
     epoch: int
     plan: Plan
-    members: tuple[Member, ...]
+    members: Roster
     connector: Callable[[str], Connector]
     spool: Spool
     frames: FrameBook
@@ -104,11 +93,7 @@ class CohortContext:
         """How sessions of any attempt of this cohort begin."""
         return f"habeas/{self.cohort_id}/"
 
-    def seeds(self) -> list[SeedValue]:
-        """The identities that may start a traversal: verified or vouched ones only."""
-        return [
-            SeedValue(member.index, each.kind, each.value, canonical(each.kind, each.value, self.region))
-            for member in self.members
-            for each in member.identities
-            if each.assurance is not Assurance.CLAIMED
-        ]
+    @property
+    def seeds(self) -> Seeds:
+        """The identities that may start a traversal."""
+        return Seeds(self.members, self.region)

@@ -69,7 +69,7 @@ def _ask_far(
 
 
 def _held_rows(tallies: dict[int, Tally]) -> int:
-    return sum(sum(tally.kept.get(REFERENCED, {}).values()) for tally in tallies.values())
+    return sum(tally.kept[REFERENCED].total() for tally in tallies.values() if REFERENCED in tally.kept)
 
 
 def _load(freezer: Freezer, reader: Reader, segment: Segment) -> None:

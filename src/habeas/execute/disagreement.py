@@ -16,7 +16,7 @@ from habeas.connectors.base import Connector, Reader, SeedValue, at
 from habeas.core.identity import Identity, canonical
 from habeas.core.nested import open_document, values_at
 from habeas.core.values import canonical_text
-from habeas.execute.context import Member
+from habeas.execute.members import Member
 from habeas.plan.model import Plan, Seed, Segment, Step, base_of
 
 

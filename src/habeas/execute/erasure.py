@@ -33,16 +33,16 @@ class ErasureResult(msgspec.Struct):
 
     def frozen(self) -> int:
         """Rows frozen in all; a joint row counts for each owner."""
-        return sum(sum(tally.frozen.values()) for tally in self.tallies.values())
+        return sum(tally.frozen.total() for tally in self.tallies.values())
 
     def pairs(self) -> int:
         """Rows of all steps and members, those kept included."""
         kept = (counts for tally in self.tallies.values() for counts in tally.kept.values())
-        return self.frozen() + sum(sum(counts.values()) for counts in kept)
+        return self.frozen() + sum(counts.total() for counts in kept)
 
     def frozen_of(self, member: int) -> int:
         """Rows frozen for one member."""
-        return sum(tally.frozen.get(member, 0) for tally in self.tallies.values())
+        return sum(tally.frozen.of(member) for tally in self.tallies.values())
 
     def kept_of(self, member: int) -> dict[str, int]:
         """What of one member's rows stays, by reason."""
@@ -169,8 +169,8 @@ def _traverse(context: CohortContext, visit: VisitSteps, *, seeded: bool, frozen
         context.plan,
         context.connector,
         context.spool,
-        seeds=context.seeds() if seeded else (),
-        own=context.seeds(),
+        seeds=context.seeds if seeded else (),
+        own=context.seeds,
         erased=context.erased,
         label=context.label,
         loads=frozen.loads if frozen else None,
@@ -268,11 +268,11 @@ def _settle(
 
 
 def _complete(step: Step, tally: Tally) -> LogEntry:
-    frozen = sum(tally.frozen.values()) - sum(tally.withheld.values())
-    vanished = sum(tally.vanished.values())
+    frozen = tally.frozen.total() - tally.withheld.total()
+    vanished = tally.vanished.total()
     counts = {"frozen": frozen, "masked": frozen - vanished}
     if step.delete:
-        held = sum(tally.kept.get(REFERENCED, {}).values())
+        held = tally.kept[REFERENCED].total() if REFERENCED in tally.kept else 0
         counts = {"frozen": frozen, "deleted": frozen - held} | ({"masked": held - vanished} if held else {})
     if vanished:
         counts["vanished"] = vanished

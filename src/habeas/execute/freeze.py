@@ -19,13 +19,14 @@ from habeas.core.schema import TypeFamily
 from habeas.core.values import canonical_text
 from habeas.durable.boundary import reach
 from habeas.execute.context import CohortContext
+from habeas.execute.counts import Counts
 from habeas.execute.documents import mask_documents, mask_own_parts
 from habeas.execute.draws import make_distinct, may_meet
+from habeas.execute.members import MemberSecrets
 from habeas.execute.own_values import OwnValues
 from habeas.execute.wire import pack_chunk, unpack_chunk
 from habeas.masking.base import Masker, row_key
 from habeas.masking.registry import strategy
-from habeas.masking.secrets import derive_secret
 from habeas.plan.kept import KEPT_BY_STANDING
 from habeas.plan.model import Mask, Plan, Segment, Standing, Step
 from habeas.spool.frames import Frame, FrameLost
@@ -36,32 +37,32 @@ _LOST = "restore the data directory's spool, then retry"
 class Tally(msgspec.Struct):
     """What happened to the rows of one step, by member of the cohort."""
 
-    frozen: dict[int, int] = {}
-    vanished: dict[int, int] = {}
-    kept: dict[str, dict[int, int]] = {}
-    withheld: dict[int, int] = {}  # frozen, but no longer the subject's alone when they were to be written
+    frozen: Counts = msgspec.field(default_factory=Counts)
+    vanished: Counts = msgspec.field(default_factory=Counts)
+    kept: dict[str, Counts] = {}
+    withheld: Counts = msgspec.field(default_factory=Counts)  # frozen, but somebody else's too when it was their turn
 
     def kept_of(self, member: int) -> dict[str, int]:
         """What of one member's rows stays, by reason."""
-        kept = {reason: counts.get(member, 0) for reason, counts in self.kept.items()}
-        kept["shared_row"] = kept.get("shared_row", 0) + self.withheld.get(member, 0)
+        kept = {reason: counts.of(member) for reason, counts in self.kept.items()}
+        kept["shared_row"] = kept.get("shared_row", 0) + self.withheld.of(member)
         return {reason: rows for reason, rows in sorted(kept.items()) if rows}
 
     def add_withheld(self, chunk: FrozenChunk, positions: list[int]) -> None:
         """Count rows that stay for each of their owners."""
-        _add(self.withheld, count_owners(chunk, positions))
+        self.withheld.add_all(count_owners(chunk, positions))
 
     def add_frozen(self, chunk: FrozenChunk) -> None:
         """Count a chunk's rows for each of their owners."""
-        _add(self.frozen, count_owners(chunk, range(len(chunk))))
+        self.frozen.add_all(count_owners(chunk, range(len(chunk))))
 
     def add_vanished(self, chunk: FrozenChunk, positions: list[int]) -> None:
         """Count rows that are gone for each of their owners."""
-        _add(self.vanished, count_owners(chunk, positions))
+        self.vanished.add_all(count_owners(chunk, positions))
 
     def add_kept(self, reason: str, member: int, rows: int) -> None:
         """Count rows or fields that stay for one member."""
-        _add(self.kept.setdefault(reason, {}), {member: rows})
+        self.kept.setdefault(reason, Counts()).add(member, rows)
 
 
 def count_owners(chunk: FrozenChunk, positions: list[int] | range) -> Counter[int]:
@@ -79,23 +80,15 @@ def count_owners(chunk: FrozenChunk, positions: list[int] | range) -> Counter[in
     return counts
 
 
-def _add(into: dict[int, int], counts: Counter[int] | dict[int, int]) -> None:
-    for member, rows in counts.items():
-        into[member] = into.get(member, 0) + rows
-
-
 def mask_secrets(context: CohortContext) -> Secrets:
-    """Each member's secrets for all strategies of the plan, derived from the member's own seed."""
+    """Each member's secrets for all strategies of the plan."""
     names = {
         (mask.strategy, name)
         for step in context.plan.steps
         for mask in step.field_masks
         for name in strategy(mask.strategy).secret_names
     }
-    return {
-        member.index: {f"{prefix}.{name}": derive_secret(member.seed, prefix, name) for prefix, name in sorted(names)}
-        for member in context.members
-    }
+    return MemberSecrets(context.members, names)
 
 
 class Freezer:
@@ -106,7 +99,7 @@ class Freezer:
         self._prefix, self._own_prefix = f"frozen-{epoch}-", f"own-{epoch}-"
         self._withheld_prefix = f"withheld-{epoch}-"
         self._secrets = mask_secrets(context)
-        self._own_values = OwnValues(context.seeds())
+        self._own_values = OwnValues(context.seeds)
         self._new: dict[str, int] = {}  # rows of frames written since they were last taken
         self._drawn: dict[str, set[str]] = {}  # by field, values drawn of so few that they may meet
 

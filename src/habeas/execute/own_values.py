@@ -10,31 +10,46 @@ from collections.abc import Iterable, Sequence
 from habeas.connectors.base import SeedValue
 from habeas.core.identity import canonical
 from habeas.core.values import canonical_text
+from habeas.execute.members import AT_ONCE, Seeds
 from habeas.plan.model import Seed
 
 
-class OwnValues:
-    """The identities of a cohort's members, by kind and member."""
+class _Forms:
+    """One member's values, by kind."""
 
     def __init__(self, values: Iterable[SeedValue]) -> None:
-        self._forms: dict[tuple[int, str], set[str]] = {}
-        self._telling: dict[tuple[int, str], set[str]] = {}
-        self._given: dict[tuple[int, str], set[str]] = {}
+        self.canonical: dict[str, set[str]] = {}
+        self.telling: dict[str, set[str]] = {}
+        self.given: dict[str, set[str]] = {}
         for each in values:
-            key = (each.member, each.kind)
-            self._given.setdefault(key, set()).add(each.given)
-            self._forms.setdefault(key, set()).add(each.canonical)
+            self.given.setdefault(each.kind, set()).add(each.given)
+            self.canonical.setdefault(each.kind, set()).add(each.canonical)
             if each.is_telling:
-                self._telling.setdefault(key, set()).add(each.canonical)
+                self.telling.setdefault(each.kind, set()).add(each.canonical)
+
+
+class OwnValues:
+    """The identities of a cohort's members, by kind and member; opened as members are asked about."""
+
+    def __init__(self, seeds: Seeds) -> None:
+        self._seeds = seeds
+        self._opened: dict[int, _Forms] = {}
 
     def holds(self, member: int, seeds: Sequence[Seed], value: object) -> bool:
         """Whether a field's value is the member's own; `seeds` say how the field is compared."""
         text = None if isinstance(value, dict | list | tuple) else canonical_text(value)
-        return text is not None and any(self._equals(member, seed, text) for seed in seeds)
+        return text is not None and any(_equals(self._of(member), seed, text) for seed in seeds)
 
-    def _equals(self, member: int, seed: Seed, text: str) -> bool:
-        key = (member, seed.kind)
-        if seed.match == "exact":
-            return text in self._given.get(key, ())
-        wanted = (self._forms if seed.declared else self._telling).get(key)
-        return wanted is not None and canonical(seed.kind, text, seed.region) in wanted
+    def _of(self, member: int) -> _Forms:
+        if member not in self._opened:
+            if len(self._opened) >= AT_ONCE:
+                self._opened.clear()
+            self._opened[member] = _Forms(self._seeds.of(member))
+        return self._opened[member]
+
+
+def _equals(forms: _Forms, seed: Seed, text: str) -> bool:
+    if seed.match == "exact":
+        return text in forms.given.get(seed.kind, ())
+    wanted = (forms.canonical if seed.declared else forms.telling).get(seed.kind)
+    return wanted is not None and canonical(seed.kind, text, seed.region) in wanted

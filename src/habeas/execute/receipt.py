@@ -12,10 +12,10 @@ from typing import Any
 
 from habeas.core.identity import canonical
 from habeas.execute.access import AccessResult
-from habeas.execute.context import Member
 from habeas.execute.deletes import REFERENCED
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Tally
+from habeas.execute.members import Member
 from habeas.plan.model import Plan, Step
 
 FORMAT = "habeas-receipt/1"
@@ -55,7 +55,7 @@ def build_receipt(
         body["access"] = {
             plan.steps[index].address: rows
             for index, counts in sorted(access.rows.items())
-            if (rows := counts.get(member.index, 0))
+            if (rows := counts.of(member.index))
         }
     if erasure is not None:
         body["erasure"] = _erasure(plan, erasure, member.index)
@@ -84,11 +84,11 @@ def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _collection(step: Step, tally: Tally, member: int) -> dict[str, Any]:
-    frozen, vanished = tally.frozen.get(member, 0), tally.vanished.get(member, 0)
-    written = frozen - tally.withheld.get(member, 0)
+    frozen, vanished = tally.frozen.of(member), tally.vanished.of(member)
+    written = frozen - tally.withheld.of(member)
     done = {"masked": written - vanished, "vanished": vanished}
     if step.delete:
-        held = tally.kept.get(REFERENCED, {}).get(member, 0)
+        held = tally.kept[REFERENCED].of(member) if REFERENCED in tally.kept else 0
         done = {"deleted": written - held} | ({"masked": held - vanished, "vanished": vanished} if held else {})
     return {
         "frozen": frozen,

@@ -45,7 +45,7 @@ def _some(asked: dict[str, int]) -> Iterator[list[str]]:
 
 def _asked(attempt: Attempt) -> dict[str, int]:
     """The members that people were asked about: their index by request, in order."""
-    return {row["id"]: row["member"] for row in attempt.rows if row["asked"]}
+    return {each.request_id: each.index for each in attempt.members if each.asked}
 
 
 def _rows_of(attempt: Attempt, asked: dict[str, int], key: str) -> Iterator[EncodedRows]:

@@ -7,9 +7,8 @@ source is touched here.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,8 +20,10 @@ from habeas.core.address import CollectionAddress
 from habeas.core.errors import Fenced, HabeasError
 from habeas.durable.boundary import reach
 from habeas.execute.access import AccessResult
-from habeas.execute.context import CohortContext, LogEntry, Member
+from habeas.execute.context import CohortContext, LogEntry
+from habeas.execute.counts import from_plain, plain
 from habeas.execute.erasure import ErasureResult
+from habeas.execute.members import Member, Roster
 from habeas.plan.model import Plan
 from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
@@ -82,24 +83,23 @@ class Attempt:
         self.plan_digest: str = row["plan_digest"]
         self.started: datetime = row["created_at"]
         self._fenced_at = -FRESH_SECONDS
-        self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False)
+        self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False, dec_hook=from_plain)
         self.wrote = self.progress.wrote  # whether a store may have been written to, by this attempt or one before
-        self.rows: list[Mapping[str, Any]] = []
-        members: list[Member] = []
+        self.policy_key = ""
+        self.stages: set[Stage] = set()  # at which the members' requests stand
+        self.most_replans = 0  # of any member
+        data_key = open_spool_key(installation.vault, self.cohort_id, row["sealed_data_key"])
+        self.spool = Spool(installation.medium, self.cohort_id, self.epoch, data_key)
         with installation.database.read() as connection:
             self.plan: Plan = installation.planner.stored(connection, self.plan_digest)
             handed = None if claim is None else claim.members
-            for each in store.members_of(connection, self.cohort_id) if handed is None else handed:
-                if each["status"] == Status.IN_PROCESSING:
-                    members.append(self._member(each))
-                    self.rows.append(_kept(each))
-        data_key = open_spool_key(installation.vault, self.cohort_id, row["sealed_data_key"])
-        self.spool = Spool(installation.medium, self.cohort_id, self.epoch, data_key)
+            rows = store.members_of(connection, self.cohort_id) if handed is None else handed
+            members = Roster(self._members(rows), self.spool)
         self.context = CohortContext(
             cohort_id=self.cohort_id,
             epoch=self.epoch,
             plan=_unpinned(self.plan) if self.progress.wrote else self.plan,
-            members=tuple(members),
+            members=members,
             connector=self._connector,
             spool=self.spool,
             frames=_Book(self),
@@ -110,6 +110,11 @@ class Attempt:
             region=installation.settings.phone_region,
             erased=erased_rows(installation),
         )
+
+    @property
+    def members(self) -> Roster:
+        """The members that haven't left."""
+        return self.context.members
 
     def fence(self) -> None:
         """Raises Fenced unless this epoch still owns the cohort. Reads our database each time it is asked, but for
@@ -132,7 +137,7 @@ class Attempt:
         """
         reach("stage.before")
         # Once masking begins nobody can leave; whoever did before is not to be masked.
-        if not self._save({"stage": stage}, len(self.rows) if stage is Stage.MASK else None):
+        if not self._save({"stage": stage}, len(self.members) if stage is Stage.MASK else None):
             self.fence()
             raise MembersLeft("members were canceled meanwhile", where=self.cohort_id)
         self._fenced_at = time.monotonic()
@@ -144,7 +149,7 @@ class Attempt:
             raise Fenced("another attempt owns the cohort", where=self.cohort_id)
 
     def _save(self, values: Mapping[str, Any], size: int | None = None) -> bool:
-        saved = {**values, "progress": msgspec.to_builtins(self.progress, str_keys=True)}
+        saved = {**values, "progress": msgspec.to_builtins(self.progress, str_keys=True, enc_hook=plain)}
         now = self.installation.clock.now()
         with self.installation.database.begin() as connection:
             return cohorts.advance(connection, self.cohort_id, self.epoch, saved, now, size=size)
@@ -152,13 +157,12 @@ class Attempt:
     def let_go(self) -> None:
         """Go on without the members that were canceled meanwhile; raises Fenced as `fence` does. One statement."""
         with self.installation.database.read() as connection:
-            epoch, present = cohorts.present_members(connection, self.cohort_id, Status.IN_PROCESSING)
-        if epoch != self.epoch:
-            raise Fenced("another attempt owns the cohort", where=self.cohort_id)
-        if len(present) < len(self.rows):
-            self.rows = [row for row in self.rows if row["member"] in present]
-            members = tuple(each for each in self.context.members if each.index in present)
-            self.context = replace(self.context, members=members)
+            epoch, size = cohorts.present_size(connection, self.cohort_id, Status.IN_PROCESSING)
+            if epoch != self.epoch:
+                raise Fenced("another attempt owns the cohort", where=self.cohort_id)
+            if size < len(self.members):
+                present = cohorts.present_members(connection, self.cohort_id, Status.IN_PROCESSING)
+                self.context = replace(self.context, members=self.members.only(present, len(present)))
 
     def open_places(self) -> Sequence[Place]:
         """The places that the plan's packages go to, in order. Raises NotFound where one was deleted."""
@@ -176,15 +180,26 @@ class Attempt:
     def _connector(self, key: str) -> Connector:
         return self.installation.sources.connector(key)
 
-    def _member(self, row: Mapping[str, Any]) -> Member:
-        vault, request_id = self.installation.vault, row["id"]
-        return Member(
-            index=row["member"],
-            request_id=request_id,
-            identities=open_identities(vault, request_id, row["sealed_identities"]),
-            seed=open_seed(vault, request_id, row["sealed_seed"]),
-            encryption_key=open_package_key(vault, request_id, row["sealed_encryption_key"]),
-        )
+    def _members(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Member]:
+        vault = self.installation.vault
+        for row in rows:
+            if row["status"] != Status.IN_PROCESSING:
+                continue
+            request_id = row["id"]
+            self.policy_key = row["policy_key"]
+            self.stages.add(Stage(row["stage"]))
+            self.most_replans = max(self.most_replans, row["replans"] or 0)
+            yield Member(
+                index=row["member"],
+                request_id=request_id,
+                identities=open_identities(vault, request_id, row["sealed_identities"]),
+                seed=open_seed(vault, request_id, row["sealed_seed"]),
+                encryption_key=open_package_key(vault, request_id, row["sealed_encryption_key"]),
+                attempt=row["attempt"],
+                replans=row["replans"] or 0,
+                earlier=tuple(row["earlier"] or ()),
+                asked=bool(row["asked"]),
+            )
 
     def _log_row(self, entry: LogEntry, now: datetime) -> dict[str, Any]:
         address = CollectionAddress.parse(entry.step.address)
@@ -201,12 +216,6 @@ class Attempt:
             "message": entry.message,
             "counts": dict(entry.counts) or None,
         }
-
-
-def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What stays of a member's row once what is sealed in it is open: there may be a hundred thousand."""
-    words = {name: sys.intern(row[name]) for name in ("status", "stage", "policy_key")}
-    return words | {name: row[name] for name in ("id", "member", "attempt", "replans", "earlier", "asked")}
 
 
 def _unpinned(plan: Plan) -> Plan:

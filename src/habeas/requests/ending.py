@@ -16,16 +16,17 @@ from sqlalchemy.engine import Connection
 from habeas.connectors.base import FrozenChunk
 from habeas.core.errors import Fenced, HabeasError, Refused
 from habeas.durable.boundary import reach
-from habeas.execute.context import Member
 from habeas.execute.deletes import as_masked
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.freeze import Freezer
+from habeas.execute.members import Member
 from habeas.execute.receipt import build_receipt
 from habeas.plan.model import Plan, Step
 from habeas.requests.attempt import Attempt, MembersLeft
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
 from habeas.requests.notices import put_completions
-from habeas.requests.receipting import AT_ONCE, PackedReceipts
+from habeas.requests.packaging import Packages
+from habeas.requests.receipting import BuiltReceipts
 from habeas.requests.sealing import identity_index
 from habeas.store import cohorts, ledger
 from habeas.store import requests as store
@@ -78,14 +79,14 @@ def complete(attempt: Attempt) -> None:
     """
     installation, now = attempt.installation, attempt.installation.clock.now()
     told = attempt.plan.told_not_searched() or None
-    receipts = PackedReceipts(_receipts(attempt, told, now))
+    receipts = BuiltReceipts(_receipts(attempt, told, now), attempt.spool)
     reach("end.before")
     with installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=True)
         ended = 0
-        for first in range(0, len(attempt.rows), AT_ONCE):
-            ended += store.finish_members(connection, attempt.cohort_id, _finished(attempt, first, told), now)
-        if ended != len(attempt.rows):
+        for rows in _finished(attempt, told):
+            ended += store.finish_members(connection, attempt.cohort_id, rows, now)
+        if ended != len(attempt.members):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
         head = receipts.append(connection, installation, attempt.cohort_id)
         _tell(connection, attempt)
@@ -96,7 +97,7 @@ def complete(attempt: Attempt) -> None:
 
 
 def _tell(connection: Connection, attempt: Attempt) -> None:
-    people = ((member.request_id, member.identities) for member in attempt.context.members)
+    people = ((member.request_id, member.identities) for member in attempt.members)
     accesses, erases = attempt.plan.accesses, attempt.plan.erases
     put_completions(connection, attempt.installation, people, accesses=accesses, erases=erases)
 
@@ -137,15 +138,13 @@ def requeue(attempt: Attempt) -> None:
     with attempt.installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=True)
         now = attempt.installation.clock.now()
-        for row in attempt.rows:
-            check_status(Status.IN_PROCESSING, Status.PENDING)
+        check_status(Status.IN_PROCESSING, Status.PENDING)
+        expected = {"status": Status.IN_PROCESSING, "cohort_id": attempt.cohort_id}
+        for member in attempt.members:
             values: dict[str, Any] = {"status": Status.PENDING, "stage": Stage.QUEUED, "cohort_id": None}
-            values |= {"attempt": row["attempt"] + 1, "replans": (row["replans"] or 0) + 1}
-            earlier = [*(row["earlier"] or ()), [attempt.cohort_id, row["member"]]]
-            expected = {"status": Status.IN_PROCESSING, "cohort_id": attempt.cohort_id}
-            store.move_request(
-                connection, row["id"], expected, values | {"member": None, "earlier": earlier, "updated_at": now}
-            )
+            values |= {"attempt": member.attempt + 1, "replans": member.replans + 1}
+            values |= {"member": None, "earlier": [*member.earlier, [attempt.cohort_id, member.index]]}
+            store.move_request(connection, member.request_id, expected, values | {"updated_at": now})
     attempt.spool.purge()
     attempt.installation.wake()
 
@@ -180,10 +179,12 @@ def _pairs(attempt: Attempt) -> int | None:
         return None
     shown = 0 if progress.access is None else progress.access.pairs()
     erased = 0 if progress.erasure is None else progress.erasure.pairs()
-    return max(shown, erased, len(attempt.rows))
+    return max(shown, erased, len(attempt.members))
 
 
-def _ending(attempt: Attempt, member: Member, told: list[dict[str, str]] | None) -> dict[str, Any]:
+def _ending(
+    attempt: Attempt, member: Member, told: list[dict[str, str]] | None, packages: Packages | None
+) -> dict[str, Any]:
     progress, plan = attempt.progress, attempt.plan
     found = progress.access.found(member.index) if progress.access else 0
     erasure = progress.erasure or ErasureResult()
@@ -199,21 +200,25 @@ def _ending(attempt: Attempt, member: Member, told: list[dict[str, str]] | None)
         "kept": kept or None,
         "not_searched": told,
         "absent_kinds": list(plan.absent_kinds) or None,
-        **_packaged(attempt, member),
+        **_packaged(attempt, member, packages),
     }
 
 
-def _packaged(attempt: Attempt, member: Member) -> dict[str, Any]:
+def _packaged(attempt: Attempt, member: Member, packages: Packages | None) -> dict[str, Any]:
     """Where the member's packages lie and what they don't show."""
     access = attempt.progress.access
-    if access is None:
+    if access is None or packages is None:
         return {"package": None, "withheld": None}
     withheld = access.hidden_of(attempt.plan, member.index)
-    packages = access.packages.get(member.index)
     return {
-        "package": None if packages is None else [msgspec.structs.asdict(each) for each in packages],
+        "package": [msgspec.structs.asdict(each) for each in packages.of(member)],
         "withheld": withheld or None,
     }
+
+
+def _packages(attempt: Attempt) -> Packages | None:
+    access = attempt.progress.access
+    return None if access is None else Packages(attempt, access)
 
 
 def _excluded(plan: Plan) -> dict[str, int]:
@@ -222,31 +227,30 @@ def _excluded(plan: Plan) -> dict[str, int]:
     return {"excluded": excluded} if excluded else {}
 
 
-def _finished(attempt: Attempt, first: int, told: list[dict[str, str]] | None) -> list[dict[str, Any]]:
-    """The ends of some members from `first` on, as rows to be written."""
-    rows = []
-    last = first + AT_ONCE
-    for row, member in zip(attempt.rows[first:last], attempt.context.members[first:last], strict=True):
-        check_status(Status(row["status"]), Status.COMPLETE)
-        check_stage(Stage(row["stage"]), Stage.DONE)
-        ended = {"id": row["id"], "status": Status.COMPLETE, "stage": Stage.DONE}
-        rows.append(ended | _ending(attempt, member, told))
-    return rows
+def _finished(attempt: Attempt, told: list[dict[str, str]] | None) -> Iterator[list[dict[str, Any]]]:
+    """The ends of all members, some at a time, as rows to be written."""
+    check_status(Status.IN_PROCESSING, Status.COMPLETE)
+    for stage in attempt.stages:
+        check_stage(stage, Stage.DONE)
+    ended = {"status": Status.COMPLETE, "stage": Stage.DONE}
+    packages = _packages(attempt)
+    for _, members in attempt.members.parts():
+        yield [{"id": each.request_id} | ended | _ending(attempt, each, told, packages) for each in members]
 
 
 def _receipts(attempt: Attempt, told: list[dict[str, str]] | None, now: datetime) -> Iterator[Unsigned]:
-    for row, member in zip(attempt.rows, attempt.context.members, strict=True):
-        yield Unsigned(row["id"], row["attempt"], _receipt(attempt, row, member, _ending(attempt, member, told), now))
+    packages = _packages(attempt)
+    for member in attempt.members:
+        body = _receipt(attempt, member, _ending(attempt, member, told, packages), now)
+        yield Unsigned(member.request_id, member.attempt, body)
 
 
-def _receipt(
-    attempt: Attempt, row: Mapping[str, Any], member: Member, ending: Mapping[str, Any], now: datetime
-) -> dict[str, Any]:
+def _receipt(attempt: Attempt, member: Member, ending: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     vault, region = attempt.installation.vault, attempt.context.region
     external = {
-        "request": row["id"],
-        "attempt": row["attempt"],
-        "policy": row["policy_key"],
+        "request": member.request_id,
+        "attempt": member.attempt,
+        "policy": attempt.policy_key,
         "outcome": str(ending["outcome"]),
         "packages": [[each["storage"], each["digest"], each["size"]] for each in ending["package"] or ()],
         "kept": ending["kept"] or {},

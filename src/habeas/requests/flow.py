@@ -56,7 +56,7 @@ def _access(attempt: Attempt) -> None:
     result, spooled = run_access(attempt.context, [place.rules for place in places])
     reach("access.read")
     attempt.progress.answered = members_answered(attempt)
-    result.packages = deliver_packages(attempt, places, spooled, result)
+    deliver_packages(attempt, places, spooled, result)
     attempt.progress.access = result
 
 
@@ -74,7 +74,7 @@ def _freeze_or_refuse(attempt: Attempt) -> ErasureResult:
         try:
             return run_freeze(attempt.context, attempt.epoch)
         except MembersRefused as refused:
-            if len(refused.members) == len(attempt.rows):
+            if len(refused.members) == len(attempt.members):
                 raise refused.members[min(refused.members)] from None
             refuse_members(attempt, refused.members)
             attempt.let_go()
@@ -201,7 +201,7 @@ def _drift(attempt: Attempt, error: SchemaChanged) -> None:
         error.message = tell_drift(attempt.context, error.where) or error.message
         error.fix = "bring the table's columns and keys back as they were, then retry"
         fail(attempt, error, Reason.INCOMPLETE)
-    elif any((row["replans"] or 0) >= REPLANS for row in attempt.rows):
+    elif attempt.most_replans >= REPLANS:
         problem = Refused("the schema keeps changing", cause="drift", where=error.where, fix="retry when it is stable")
         fail(attempt, problem, Reason.REFUSED)
     else:

@@ -21,16 +21,14 @@ from habeas.store import requests as store
 def set_aside_disagreeing(attempt: Attempt) -> None:
     """Leave members whose given values disagree waiting in `requires_input`; the others go on without them."""
     claiming = [
-        member
-        for member in attempt.context.members
-        if any(each.assurance is Assurance.CLAIMED for each in member.identities)
+        member for member in attempt.members if any(each.assurance is Assurance.CLAIMED for each in member.identities)
     ]
     if not claiming:
         return
     installation = attempt.installation
     kinds = sorted({each.kind for member in claiming for each in member.identities})
     try:
-        _, plan = installation.planner.plan(attempt.rows[0]["policy_key"], kinds)
+        _, plan = installation.planner.plan(attempt.policy_key, kinds)
     except (Refused, NotFound) as problem:
         refused = problem if isinstance(problem, Refused) else Refused(problem.message, cause="policy_missing")
         refuse_members(attempt, {member.index: refused for member in claiming})
@@ -45,7 +43,8 @@ def set_aside_disagreeing(attempt: Attempt) -> None:
 
 def _set_aside(attempt: Attempt, found: dict[int, str]) -> None:
     check_status(Status.IN_PROCESSING, Status.REQUIRES_INPUT)
-    check_stage(Stage(attempt.rows[0]["stage"]), Stage.QUEUED)
+    for stage in attempt.stages:
+        check_stage(stage, Stage.QUEUED)
     now = attempt.installation.clock.now()
     with attempt.installation.database.begin() as connection:
         if cohorts.present_epoch(connection, attempt.cohort_id) != attempt.epoch:

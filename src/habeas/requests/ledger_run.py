@@ -18,8 +18,9 @@ from sqlalchemy.engine import Connection
 from habeas.core.errors import DatabaseAway, Fenced, HabeasError, Refused
 from habeas.core.log import get_logger
 from habeas.durable.boundary import reach
-from habeas.execute.context import CohortContext, Member
+from habeas.execute.context import CohortContext
 from habeas.execute.freeze import Freezer
+from habeas.execute.members import Member, Roster
 from habeas.execute.replay import (
     Book,
     Erased,
@@ -233,7 +234,7 @@ def _context(run: LedgerRun, plan: Plan, requests: Mapping[int, Mapping[str, Any
         cohort_id=run.id,
         epoch=run.epoch,
         plan=plan,
-        members=(*members, strangers),
+        members=Roster((*members, strangers)),
         connector=installation.sources.connector,
         spool=Spool(installation.medium, run.id, run.epoch, new_data_key()),
         frames=Book(),

@@ -72,12 +72,18 @@ def reopen(connection: Connection, cohort_id: str, stage: str, now: datetime) ->
     return connection.execute(opened.values(**values)).rowcount == 1
 
 
-def present_members(connection: Connection, cohort_id: str, status: str) -> tuple[int | None, set[int]]:
-    """The epoch that now owns the cohort, and the numbers of its members that have this status. One statement."""
+def present_size(connection: Connection, cohort_id: str, status: str) -> tuple[int | None, int]:
+    """The epoch that now owns the cohort, and how many of its members have this status. One statement."""
     theirs = sa.and_(request.c.cohort_id == cohort.c.id, request.c.status == status)
-    found = sa.select(cohort.c.epoch, request.c.member).outerjoin(request, theirs).where(cohort.c.id == cohort_id)
-    rows = connection.execute(found).all()
-    return (rows[0].epoch if rows else None), {row.member for row in rows if row.member is not None}
+    counted = sa.select(sa.func.count()).select_from(request).where(theirs).correlate(cohort).scalar_subquery()
+    row = connection.execute(sa.select(cohort.c.epoch, counted).where(cohort.c.id == cohort_id)).one_or_none()
+    return (None, 0) if row is None else (row[0], row[1])
+
+
+def present_members(connection: Connection, cohort_id: str, status: str) -> set[int]:
+    """The numbers of a cohort's members that have this status."""
+    found = sa.select(request.c.member).where(request.c.cohort_id == cohort_id, request.c.status == status)
+    return set(connection.execute(found).scalars())
 
 
 def stages_of(connection: Connection, cohort_ids: Collection[str], *, lock: bool = False) -> dict[str, str]:

@@ -6,7 +6,7 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from habeas.plan.model import Seed, Standing, Step
 
 
 def claimed_rows(
-    session: Session, statements: SegmentStatements, step: Step, values: Sequence[SeedValue]
+    session: Session, statements: SegmentStatements, step: Step, values: Iterable[SeedValue]
 ) -> Iterator[tuple[Row, int]]:
     """Keys of shared rows that hold a member's own value, with the member; of documents all, to be opened later."""
     if step.masks[0].parts:
@@ -26,7 +26,7 @@ def claimed_rows(
             yield row[:-1], row[-1]
         return
     for seed in step.seeds:
-        given = [each for each in values if each.kind == seed.kind and (seed.declared or each.is_telling)]
+        given = (each for each in values if seed.declared or each.is_telling)
         claim = claim_values(statements, step, seed)
         for batch in seed_batches(statements.dialect, step, seed, given):
             yield from _confirmed(session, claim, batch, len(step.key))

@@ -52,9 +52,6 @@ class SqlReader(Reader):
 
     def seed(self, step: Step, values: Iterable[SeedValue]) -> None:
         """Candidates come from the store; canonical forms are compared here."""
-        by_kind: dict[str, list[SeedValue]] = {}
-        for value in values:
-            by_kind.setdefault(value.kind, []).append(value)
         deferred = any(link.ownership == "shared" for link in step.links) and not step.people
         standing, mark = (HELD, DEFERRED) if deferred else (int(Standing.OWN), 0)
         self._tick += 1
@@ -63,7 +60,7 @@ class SqlReader(Reader):
             (
                 (member, standing, self._tick, mark, *key)
                 for seed in step.seeds
-                for batch in seed_batches(self._statements.dialect, step, seed, by_kind.get(seed.kind, []))
+                for batch in seed_batches(self._statements.dialect, step, seed, values)
                 for key, member in self._confirmed(step, seed, batch)
             ),
         )
@@ -84,7 +81,7 @@ class SqlReader(Reader):
         if step.origin not in self._changed:
             return
         self._tick += 1
-        rows = own.claimed_rows(self._session, self._statements, step, list(values))
+        rows = own.claimed_rows(self._session, self._statements, step, values)
         self._put(step, ((member, int(Standing.OWN), self._tick, 0, *key) for key, member in rows))
 
     def land(self, link: Link, landings: Iterable[Landing]) -> None:

@@ -6,7 +6,8 @@ The store narrows down, this decides: canonical forms are `core.identity`'s and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from habeas.connectors.base import SeedValue
@@ -28,10 +29,10 @@ class SeedBatch(NamedTuple):
     members: Callable[[str | None, int | None], Sequence[int]]
 
 
-def seed_batches(dialect: Dialect, step: Step, seed: Seed, values: Sequence[SeedValue]) -> Iterator[SeedBatch]:
-    """The values of one kind in bounded batches; none where no value can be in the column."""
-    for start in range(0, len(values), VALUES_AT_ONCE):
-        part = values[start : start + VALUES_AT_ONCE]
+def seed_batches(dialect: Dialect, step: Step, seed: Seed, values: Iterable[SeedValue]) -> Iterator[SeedBatch]:
+    """Those of the values that are of the seed's kind, in bounded batches; none where none can be in the column."""
+    waiting = (value for value in values if value.kind == seed.kind)
+    while part := list(islice(waiting, VALUES_AT_ONCE)):
         if seed.match == "canonical" and seed.kind in ("email", "phone_number"):
             yield _canonical_batch(dialect, seed, part)
         else:
