@@ -30,3 +30,11 @@ def store(request: pytest.FixtureRequest, flow: Flow, tmp_path: Path) -> Iterato
     made = Store(request.param, flow.installation, tmp_path, server)
     yield made
     made.close()
+
+
+@pytest.fixture
+def far(flow: Flow, tmp_path: Path) -> Iterator[Store]:
+    """A second store, in SQLite, with the key `far`."""
+    made = Store("sqlite", flow.installation, tmp_path, "", "far")
+    yield made
+    made.close()

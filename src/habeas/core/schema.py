@@ -42,11 +42,14 @@ class ColumnType(msgspec.Struct, frozen=True):
 
 
 class RemainsOf(msgspec.Struct, frozen=True):
-    """What digests of rows, as an erasure left them, cover: these columns of the table that has this fingerprint."""
+    """What digests of rows, as an erasure left them, cover: these columns of the table that had this fingerprint.
+    `rekeyed`: the ledger has the rows' old keys; the new ones are among the columns, so that the digest tells a row.
+    """
 
     fingerprint: str
     columns: tuple[str, ...]
     types: tuple[ColumnType, ...]
+    rekeyed: bool = False
 
 
 class ColumnSchema(msgspec.Struct, frozen=True):

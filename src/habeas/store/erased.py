@@ -52,6 +52,10 @@ class ErasedRows:
 
     def among(self, address: str, kind: RemainsOf, rows: Sequence[tuple[Key, bytes]]) -> list[int]:
         """Positions of those rows (key, present digest) that are as an erasure left them."""
+        if kind.rekeyed:  # the ledger has their old keys
+            known = {digest: position for position, (_, digest) in enumerate(rows)}
+            every = (digest for _, _, digests in self._chunks(address, kind) for digest in digests)
+            return sorted({known[digest] for digest in every if digest in known})
         plain = {(key, digest): position for position, (key, digest) in enumerate(rows)}
         hashed = {(hashed_key(key, self._secret), digest): position for position, (key, digest) in enumerate(rows)}
         found: set[int] = set()

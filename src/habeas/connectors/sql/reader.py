@@ -253,7 +253,18 @@ class SqlReader(Reader):
         while any([self._find_nobodys(link, erased) for link in self._statements.links if self._tested.get(link.id)]):
             self._judged.clear()
             total += self.traverse()
+        for link in self._statements.plan.exports(self._statements.segment):
+            if reading.is_exclusive_or_not(link) and link.source in self._changed:
+                total += self._find_far_nobodys(link, erased)
         return total
+
+    def _find_far_nobodys(self, link: Link, erased: Erased) -> int:
+        step = self._statements.plan.steps[link.source]
+        count = 0
+        for covered, most in _told_kinds(step, erased):
+            text = remains.far_holders(self._statements, link, covered, most)
+            count += self._take_nobodys(step, covered, text, erased)
+        return count
 
     def _find_nobodys(self, link: Link, erased: Erased) -> int:
         statements = self._statements
@@ -262,10 +273,9 @@ class SqlReader(Reader):
             if witness.far or witness.step is None or witness.step not in statements.names:
                 continue
             step = statements.plan.steps[witness.step]
-            for covered, most in erased.kinds(step.address).items() if step.key else ():
-                if covered.fingerprint == step.fingerprint:
-                    text = remains.holders(statements, link, witness, covered, most)
-                    count += self._take_nobodys(step, covered, text, erased)
+            for covered, most in _told_kinds(step, erased):
+                text = remains.holders(statements, link, witness, covered, most)
+                count += self._take_nobodys(step, covered, text, erased)
         return count
 
     def _take_nobodys(self, step: Step, covered: RemainsOf, text: str, erased: Erased) -> int:
@@ -440,6 +450,12 @@ class SqlReader(Reader):
         size = DOCUMENT_ROWS if any(mask.parts for mask in step.masks) else CHUNK_ROWS
         while batch := list(islice(rows, size)):
             yield batch, freezing.valued
+
+
+def _told_kinds(step: Step, erased: Erased) -> list[tuple[RemainsOf, int]]:
+    """What digests of the step's erased rows cover that can be made of its rows as they are now, with how many."""
+    kinds = erased.kinds(step.address).items() if step.key else ()
+    return [(covered, most) for covered, most in kinds if remains.can_be_told(step, covered)]
 
 
 def _batch(rows: list[Row]) -> RowBatch:

@@ -52,24 +52,37 @@ def read_rows(
 
 def departing(statements: SegmentStatements, link: Link) -> str:
     """Distinct values of a link: member, strongest standing, whether exclusive, values."""
-    dialect, plan = statements.dialect, statements.plan
-    step = plan.steps[link.source]
+    given = [column_of(statements.plan.steps[link.source], name) for name in link.source_columns]
+    distinct = departing_values(statements, link)
+    chosen = ", ".join(
+        _departing_value(statements.dialect, link, f"d.v{index}", each) for index, each in enumerate(given)
+    )
+    if not is_exclusive_or_not(link):
+        return f"SELECT d.m, d.s, 1, {chosen} FROM ({distinct}) AS d"
+    same = " AND ".join(f"x.v{index} = d.v{index}" for index in range(len(given)))
+    listed = ", ".join(f"d.v{index}" for index in range(len(given)))
+    return (
+        f"WITH d AS ({distinct}) SELECT d.m, d.s, CASE WHEN x.m IS NULL THEN 1 ELSE 0 END, {chosen} "
+        f"FROM d LEFT JOIN ({others_that_point(statements, link, listed)}) AS x ON x.m = d.m AND {same}"
+    )
+
+
+def is_exclusive_or_not(link: Link) -> bool:
+    """Whether it matters who else points to what the link reaches in another store."""
+    return link.ownership == "auto" and link.points == "to_target"
+
+
+def departing_values(statements: SegmentStatements, link: Link) -> str:
+    """The distinct values: member, strongest standing, v0…"""
+    step = statements.plan.steps[link.source]
     source, values = statements.source_values(link)
     given = [column_of(step, name) for name in link.source_columns]
     holds = " AND ".join(f"{value} IS NOT NULL" for value in values)
     wanted = "h.s IN (1, 2, 3, 4)" if link.points == "to_target" else "h.s = 1"
     numbered = ", ".join(f"{value} AS v{index}" for index, value in enumerate(values))
-    distinct = (
-        f"SELECT h.m AS m, MIN(h.s) AS s, {numbered} FROM {source} WHERE {wanted} AND {holds} "
-        f"GROUP BY h.m, {', '.join(map(dialect.apart, values, given))}"
-    )
-    chosen = ", ".join(_departing_value(dialect, link, f"d.v{index}", each) for index, each in enumerate(given))
-    if link.ownership != "auto" or link.points != "to_target":
-        return f"SELECT d.m, d.s, 1, {chosen} FROM ({distinct}) AS d"
-    same = " AND ".join(f"x.v{index} = d.v{index}" for index in range(len(given)))
     return (
-        f"WITH d AS ({distinct}) SELECT d.m, d.s, CASE WHEN x.m IS NULL THEN 1 ELSE 0 END, {chosen} "
-        f"FROM d LEFT JOIN ({_others_that_point(statements, link)}) AS x ON x.m = d.m AND {same}"
+        f"SELECT h.m AS m, MIN(h.s) AS s, {numbered} FROM {source} WHERE {wanted} AND {holds} "
+        f"GROUP BY h.m, {', '.join(map(statements.dialect.apart, values, given))}"
     )
 
 
@@ -77,14 +90,15 @@ def _departing_value(dialect: Dialect, link: Link, operand: str, column: Column)
     return dialect.text_of(operand, column.type) if link.compare == "text" else dialect.read(operand, column)
 
 
-def _others_that_point(statements: SegmentStatements, link: Link) -> str:
-    """Values to which a row of the source's table points that isn't the subject's."""
+def others_that_point(statements: SegmentStatements, link: Link, chosen: str) -> str:
+    """The member and what is chosen of departing values `d` and rows `p` of the source's table that point there too
+    and aren't the subject's.
+    """
     names, dialect = statements.names[link.source], statements.dialect
-    listed = ", ".join(f"d.v{index}" for index in range(len(link.source_columns)))
     same = " AND ".join(f"p.{dialect.quote(name)} = d.v{index}" for index, name in enumerate(link.source_columns))
     table = statements.rows_of(names, link.source_columns, scanned=True)
     return (
-        f"SELECT DISTINCT d.m, {listed} FROM d JOIN {table} AS p ON {same} "
+        f"SELECT DISTINCT d.m, {chosen} FROM d JOIN {table} AS p ON {same} "
         f"LEFT JOIN {names.found} AS f ON {names.same_row('p', 'f')} AND {statements.holds_nothing('d')} "
         "WHERE f.m IS NULL"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from habeas.connectors.sql import reading
 from habeas.connectors.sql.dialect import Dialect
 from habeas.connectors.sql.statements import NOBODY, Names, SegmentStatements, Witness
 from habeas.core.schema import RemainsOf
@@ -20,7 +21,16 @@ def covered_by(step: Step) -> RemainsOf:
         step.fingerprint,
         tuple(column.name for column in step.stored),
         tuple(column.type for column in step.stored),
+        step.rekeys,
     )
+
+
+def can_be_told(step: Step, covered: RemainsOf) -> bool:
+    """Whether the digest can still be made: of a table that changed, where what it covers is as it was."""
+    if covered.fingerprint == step.fingerprint:
+        return True
+    present = {(column.name, column.type) for column in step.stored}
+    return present.issuperset(zip(covered.columns, covered.types, strict=True))
 
 
 def texts_of(dialect: Dialect, covered: RemainsOf, row: str) -> list[str]:
@@ -39,13 +49,29 @@ def holders(statements: SegmentStatements, link: Link, witness: Witness, covered
     return _digested(statements, other, names.keys, held, covered, most)
 
 
+def far_holders(statements: SegmentStatements, link: Link, covered: RemainsOf, most: int) -> str:
+    """Rows of the link's source that point, as the subject's do, to what the link reaches in another store."""
+    source = statements.names[link.source]
+    keys = [f"k{index}" for index in range(len(link.source_columns))]
+    values = [f"d.v{index} AS {key}" for index, key in enumerate(keys)]
+    pointing = [f"{part} AS p{index}" for index, part in enumerate(source.parts("p"))]
+    held = reading.others_that_point(statements, link, ", ".join([*values, *pointing]))
+    return _digested(statements, source, keys, held, covered, most, reading.departing_values(statements, link))
+
+
 def nobodys(statements: SegmentStatements, names: Names) -> str:
     """Keys of rows that were found to be nobody's."""
     return f"SELECT {', '.join(statements.key_reads(names, 'h'))} FROM {names.found} AS h WHERE h.s = {NOBODY}"
 
 
 def _digested(
-    statements: SegmentStatements, other: Names, keys: Sequence[str], held: str, covered: RemainsOf, most: int
+    statements: SegmentStatements,
+    other: Names,
+    keys: Sequence[str],
+    held: str,
+    covered: RemainsOf,
+    most: int,
+    departing: str = "",
 ) -> str:
     dialect = statements.dialect
     listed = ", ".join(["m", *keys])
@@ -53,7 +79,7 @@ def _digested(
     row = " AND ".join(f"{part} = held.p{index}" for index, part in enumerate(other.parts("t")))
     chosen = [*statements.key_reads(other, "t"), dialect.row_digest(texts_of(dialect, covered, "t"))]
     return (
-        f"WITH held AS ({held}), "
+        f"WITH {f'd AS ({departing}), ' if departing else ''}held AS ({held}), "
         f"few AS (SELECT {listed} FROM held GROUP BY {listed} HAVING COUNT(*) <= {most:d}) "
         f"SELECT DISTINCT {', '.join(chosen)} FROM held JOIN few ON {same} JOIN {other.table} AS t ON {row}"
     )

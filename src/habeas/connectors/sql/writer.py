@@ -133,7 +133,7 @@ class SqlWriter(Writer):
 
     def remains(self, step: Step, chunk: FrozenChunk, digest_key: bytes) -> tuple[RemainsOf, list[bytes]] | None:
         """By one join with the rows that are masked."""
-        if step.delete or step.rekeys or not step.key:
+        if step.delete or not step.key:
             return None
         writes, digests = self._of(step), [bytes(DIGEST_BYTES)] * len(chunk)
         if len(chunk):

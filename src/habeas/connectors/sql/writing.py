@@ -208,7 +208,8 @@ class StepWrites:
         masked, compiler = self._masked()
         digest = self.dialect.row_digest(texts_of(self.dialect, covered_by(self.step), "t"))
         return Compiled(
-            f"SELECT w.p, {digest} FROM {self.work} AS w JOIN {self.table} AS t ON {self._joined()} WHERE {masked}",
+            f"SELECT w.p, {digest} FROM {self.work} AS w JOIN {self.table} AS t "
+            f"ON {self._joined(new=self.step.rekeys)} WHERE {masked}",
             compiler.constants,
         )
 
