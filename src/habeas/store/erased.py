@@ -53,9 +53,7 @@ class ErasedRows:
     def among(self, address: str, kind: RemainsOf, rows: Sequence[tuple[Key, bytes]]) -> list[int]:
         """Positions of those rows (key, present digest) that are as an erasure left them."""
         if kind.rekeyed:  # the ledger has their old keys
-            known = {digest: position for position, (_, digest) in enumerate(rows)}
-            every = (digest for _, _, digests in self._chunks(address, kind) for digest in digests)
-            return sorted({known[digest] for digest in every if digest in known})
+            return self._by_digest(address, kind, rows)
         plain = {(key, digest): position for position, (key, digest) in enumerate(rows)}
         hashed = {(hashed_key(key, self._secret), digest): position for position, (key, digest) in enumerate(rows)}
         found: set[int] = set()
@@ -63,6 +61,11 @@ class ErasedRows:
             wanted: Mapping[Any, int] = plain if form == "plain" else hashed
             found.update(wanted[each] for each in zip(keys, digests, strict=True) if each in wanted)
         return sorted(found)
+
+    def _by_digest(self, address: str, kind: RemainsOf, rows: Sequence[tuple[Key, bytes]]) -> list[int]:
+        known = {digest: position for position, (_, digest) in enumerate(rows)}
+        every = (digest for _, _, digests in self._chunks(address, kind) for digest in digests)
+        return sorted({known[digest] for digest in every if digest in known})
 
     def _chunks(self, address: str, kind: RemainsOf) -> Iterator[tuple[str, Sequence[Any], Sequence[bytes]]]:
         wanted = (
