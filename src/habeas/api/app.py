@@ -43,6 +43,7 @@ from habeas.api.routes import (
     privacy_requests,
     receipts,
     report,
+    review,
     saas,
     storage,
     users,
@@ -108,6 +109,7 @@ def build_app(installation: Installation) -> FastAPI:
     api = APIRouter(prefix=API, responses=_problems())
     for each in (
         plans,
+        review,  # before the routes of one request, whose ids `bulk` would match
         privacy_requests,
         policies,
         connections,
