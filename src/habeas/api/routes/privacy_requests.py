@@ -181,7 +181,11 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/privacy-request", response_model=BulkOf[PrivacyRequestAnswer])
+@router.post(
+    "/privacy-request",
+    response_model=BulkOf[PrivacyRequestAnswer],
+    responses={429: {"description": "too many calls without a token; Retry-After says how long"}},
+)
 def create_privacy_request(
     items: Annotated[list[Item], Body(max_length=MAX_ITEMS)],
     here: Here,
