@@ -49,14 +49,18 @@ def complete_document(document: dict[str, Any]) -> None:
     document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
     for methods in document["paths"].values():
         for method, operation in methods.items():
-            found = dict(_OF_ALL)
-            if method != "get":
-                found |= _OF_WRITES
-            if "requestBody" in operation:
-                found |= _OF_BODIES
-            answers = operation["responses"]
-            for status, answer in problems(found).items():
-                answers.setdefault(str(status), answer)
-            for status, answer in answers.items():
-                if status >= "400":
-                    answer.setdefault("content", {MEDIA_TYPE: {"schema": _SCHEMA}})
+            _complete(method, operation)
+
+
+def _complete(method: str, operation: dict[str, Any]) -> None:
+    found = dict(_OF_ALL)
+    if method != "get":
+        found |= _OF_WRITES
+    if "requestBody" in operation:
+        found |= _OF_BODIES
+    answers = operation["responses"]
+    for status, answer in problems(found).items():
+        answers.setdefault(str(status), answer)
+    for status, answer in answers.items():
+        if status >= "400":
+            answer.setdefault("content", {MEDIA_TYPE: {"schema": _SCHEMA}})
