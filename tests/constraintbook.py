@@ -100,6 +100,17 @@ class Store:
         saved = save_text(self._installation, CLIENT, self.key, f"{head}  collections:\n{body}")
         assert not saved.failed, saved.failed
 
+    def disable(self) -> None:
+        """Switch its connection off."""
+        given = ConnectionInput(name=self.key, key=self.key, connection_type=self.kind, access="write", disabled=True)
+        assert not save_connections(self._installation, CLIENT, [given]).failed
+
+    def lose(self) -> None:
+        """Let its connection lead to where nothing is."""
+        nowhere = {"path": str(self._file.parent / "gone" / "away.db")}
+        secrets = nowhere if self.kind == "sqlite" else {"url": "postgresql://postgres@127.0.0.1:1/gone"}
+        set_secrets(self._installation, CLIENT, self.key, secrets, verify=False)
+
     def submit(self, *identities: Mapping[str, Any], mask: Any = "null_rewrite") -> list[str]:
         """Ask for erasures of all of `user`, at once; their ids."""
         key = policy(self._installation, mask)

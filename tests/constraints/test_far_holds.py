@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from constraintbook import Store
 
 CUSTOMER = """
@@ -91,6 +95,22 @@ def test_what_cannot_follow_is_refused(store: Store, other: Store) -> None:
     detail = store.refused()
     assert (detail["code"], detail["address"]) == ("referenced", "far:ticket:customer")
     assert len(customers(store)) == 3
+
+
+@pytest.mark.parametrize(("leave", "told"), [(Store.disable, "disabled"), (Store.lose, "can't be reached")])
+def test_where_nobody_can_ask_nothing_is_deleted(
+    store: Store, other: Store, leave: Callable[[Store], None], told: str
+) -> None:
+    store.run(CUSTOMERS)
+    other.run(TICKETS % "integer")
+    store.describe(CUSTOMER % "mask")
+    other.describe((TICKET % "").replace(", data_categories: [user.content]", ""))
+    leave(other)
+    detail = store.refused()
+    assert (detail["code"], detail["address"]) == ("referenced", "far:ticket:customer"), detail
+    assert told in detail["problem"]
+    assert "mask the collection's rows instead" in detail["fix"]
+    assert customers(store) == [(1, "ada@example.com"), (2, "bob@example.com"), (3, "Ada@example.com")]
 
 
 def test_a_value_in_a_document_holds(store: Store) -> None:

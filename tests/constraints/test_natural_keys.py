@@ -165,3 +165,23 @@ def test_what_refers_to_a_held_row_follows_its_new_key(store: Store) -> None:
     assert store.rows(joined) == [(1, "gone"), (2, "Bob"), (4, "gone")]
     assert store.one("SELECT count(*) FROM orders WHERE customer_email = 'ada@example.com'") == 0
     assert store.one("SELECT count(*) FROM customer") == 2
+
+
+@pytest.mark.parametrize("foreign", ["REFERENCES customer(email) ON UPDATE CASCADE", ""], ids=["cascade", "declared"])
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ("read_only: true", "is read_only"),
+        ("masking_strategy_override: {strategy: preserve}", "is declared preserve"),
+    ],
+    ids=["read_only", "preserve"],
+)
+def test_a_place_that_is_to_stay_as_it_is_refuses_another_key(
+    store: Store, foreign: str, declared: str, why: str
+) -> None:
+    store.run(PEOPLE + BOUGHT.replace("REFERENCES customer(email) %s", foreign))
+    store.describe(CUSTOMER + ORDERS.replace("fides_meta: {references:", f"fides_meta: {{{declared}, references:"))
+    detail = store.refused(mask=MASK)
+    assert (detail["code"], detail["address"]) == ("natural_key", "db:customer:email")
+    assert why in detail["problem"], detail["problem"]
+    assert store.one("SELECT count(*) FROM orders WHERE customer_email = 'ada@example.com'") == 1

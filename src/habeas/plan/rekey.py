@@ -8,13 +8,15 @@ would be left behind, or rows could no longer be found by the keys that were fro
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import product
 from typing import NamedTuple
 
 from habeas.core.address import CollectionAddress
 from habeas.core.schema import ColumnType, TableName, TypeFamily
+from habeas.masking.registry import strategy
 from habeas.plan.assemble import key_of
 from habeas.plan.draft import Draft
-from habeas.plan.graph import Graph, Node, Paths
+from habeas.plan.graph import Graph, Incoming, Node, Paths
 from habeas.plan.model import Carry, Standing, Step
 
 MIN_LENGTH = 12  # characters of a random key that meets no other
@@ -37,13 +39,7 @@ def _left_behind(graph: Graph, node: Node, path: str) -> Iterator[str]:
     for incoming in graph.pointing_at(node):
         if path not in incoming.key.target_columns:
             continue
-        by = f"{incoming.holder.table} ({', '.join(incoming.key.columns)})"
-        if incoming.key.on_update != "CASCADE":
-            yield f"{by} points to it without ON UPDATE CASCADE"
-        described = graph.step_of(node.bound.connection, incoming.holder.table)
-        declared = {name for address in described for name in graph.nodes[address].declared_key}
-        if set(incoming.key.columns) & {*incoming.holder.primary_key, *declared}:
-            yield f"{by} points to it by its own key"
+        yield from _left_by_key(graph, node, incoming)
         pairs = zip(incoming.key.columns, incoming.key.target_columns, strict=True)
         carried |= {(incoming.holder.table, here) for here, there in pairs if there == path}
     for end in _ends(graph, node, path):
@@ -51,6 +47,19 @@ def _left_behind(graph: Graph, node: Node, path: str) -> Iterator[str]:
             why = _why_not_followed(graph, node, end)
             if why is not None:
                 yield f"{end.other}:{','.join(end.theirs)} refers to it without a foreign key, and {why}"
+
+
+def _left_by_key(graph: Graph, node: Node, incoming: Incoming) -> Iterator[str]:
+    by = f"{incoming.holder.table} ({', '.join(incoming.key.columns)})"
+    if incoming.key.on_update != "CASCADE":
+        yield f"{by} points to it without ON UPDATE CASCADE"
+    described = graph.step_of(node.bound.connection, incoming.holder.table)
+    declared = {name for address in described for name in graph.nodes[address].declared_key}
+    if set(incoming.key.columns) & {*incoming.holder.primary_key, *declared}:
+        yield f"{by} points to it by its own key"
+    for address, here in product(described, incoming.key.columns):
+        if (why := _why_it_stays(graph.nodes[address], here)) is not None:
+            yield f"{by} would follow it, but {address}:{here} {why}"
 
 
 class _End(NamedTuple):
@@ -96,12 +105,23 @@ def _misfits(node: Node, other: Node, end: _End) -> Iterator[str]:
         here, there = node.live[ours], other.live.get(theirs)
         if there is None or there.generated or other.inside(theirs) is not None:
             yield "isn't a column that can be written"
-        elif theirs in other.fields and other.fields[theirs].read_only:
-            yield "is read_only"
+        elif (why := _why_it_stays(other, theirs)) is not None:
+            yield why
         elif theirs in taken:
             yield "is a key itself"
         elif not _holds(there.type, here.type):
             yield "its column doesn't hold what the key can hold"
+
+
+def _why_it_stays(node: Node, path: str) -> str | None:
+    """Why a column is not to get another value, as it is declared; None if it may."""
+    field = node.fields.get(path)
+    if field is None:
+        return None
+    choice = field.masking_strategy_override
+    if choice is not None and strategy(choice.strategy).keeps:
+        return f"is declared {choice.strategy}"
+    return "is read_only" if field.read_only else None
 
 
 def _key_columns(node: Node) -> set[str]:
