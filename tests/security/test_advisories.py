@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,15 @@ import pytest
 
 import habeas
 from apibook import ROOT_ID, Api, open_api
+from habeas.api.docs import page_of
 from habeas.api.reference import scope_of
+from habeas.cli.serve import _await_database
+from habeas.core.errors import BadInput, Unavailable
+from habeas.core.settings import Settings, load_settings
 from habeas.deliver.messages.wording import write
+from habeas.egress.policy import EgressPolicy
 from habeas.requests.scopes import ROLES
+from requestbook import MAIL
 
 MARK = "marker-of-a-secret-7f3a"
 PASSWORD = "Correct-horse-7"
@@ -29,6 +39,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     yield from open_api(tmp_path_factory.mktemp("advisories"))
 
 
+@cache
 def imported() -> dict[str, set[str]]:
     """The modules that each file of habeas imports, by their first name."""
     found: dict[str, set[str]] = {}
@@ -99,24 +110,76 @@ def test_cve_2023_48224_codes_come_from_no_predictable_source() -> None:
     assert "requests/codes.py" in importers("secrets")
 
 
+@contextmanager
+def quoting_server(text: str) -> Iterator[int]:
+    """A PostgreSQL server that refuses everybody and quotes what it shouldn't; its port."""
+    told = b"SFATAL\0C28P01\0M" + f"no pg_hba.conf entry for {text}".encode() + b"\0\0"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            while True:
+                try:
+                    link, _ = listener.accept()
+                except OSError:
+                    return
+                with link:
+                    while (asked := link.recv(8192)) and len(asked) == 8:  # TLS or GSS?
+                        link.sendall(b"N")
+                    link.sendall(b"E" + (len(told) + 4).to_bytes(4, "big") + told)
+
+        threading.Thread(target=refuse, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
 def test_cve_2024_34715_no_part_of_a_password_is_in_output_or_log(tmp_path: Path) -> None:
-    """A password of characters that mean something in a URL, escaped or not, and a database that isn't there."""
-    for url in (
-        f"postgresql://someone:{MARK}%40%23%2Fx@127.0.0.1:9/habeas",
-        f"postgresql://someone:{MARK}@#/x@127.0.0.1:9/habeas",
-        f"postgresql://someone:{MARK}[x@127.0.0.1:port/habeas",
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "habeas", "serve", "--data-dir", str(tmp_path / "data")],
-            env={"PATH": "/usr/bin", "HABEAS_DATABASE_URL": url, "PYTHONPATH": str(SOURCE.parent)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode != 0
-        assert done.stderr
-        assert MARK not in done.stdout + done.stderr
+    """A password of characters that mean something in a URL, escaped or not, and a server that quotes it."""
+    with quoting_server(f"someone:{MARK}@#/{MARK}") as port:
+        for url in (
+            f"postgresql://someone:{MARK}%40%23%2F{MARK}@127.0.0.1:{port}/habeas",
+            f"postgresql://someone:{MARK}@#/{MARK}@127.0.0.1:{port}/habeas",
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "habeas", "serve", "--data-dir", str(tmp_path / "data")],
+                env={"PATH": "/usr/bin", "HABEAS_DATABASE_URL": url, "PYTHONPATH": str(SOURCE.parent)},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode != 0
+            assert done.stderr
+            assert MARK not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        f"someone:{MARK}@#/{MARK}@127.0.0.1:5432/habeas",
+        f"someone:{MARK}/{MARK}@127.0.0.1:5432/habeas",
+        f"someone:{MARK}@{MARK}@127.0.0.1:5432/habeas",
+        f"someone:{MARK}?{MARK}@127.0.0.1:5432/habeas",
+        f"someone:12?{MARK}@127.0.0.1:5432/habeas",
+        f"someone:{MARK}#{MARK}@127.0.0.1:5432/habeas",
+        f"someone:{MARK}[x@127.0.0.1:port/habeas",
+        f"someone:x@{MARK} x/habeas",
+    ],
+)
+def test_cve_2024_34715_a_url_that_can_be_read_wrongly_is_refused(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a part of the password is taken for the host, which is said."""
+    monkeypatch.setenv("HABEAS_DATABASE_URL", f"postgresql://{place}")
+    with pytest.raises(BadInput, match=r"HABEAS_DATABASE_URL.*escape") as caught:
+        load_settings()
+    assert MARK not in str(caught.value)
+
+
+def test_cve_2024_34715_nor_while_a_server_is_awaited(capfd: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(database_url=f"postgresql://someone:{MARK}%40%23%2Fx@127.0.0.1:9/habeas")
+    with pytest.raises(Unavailable) as caught:
+        _await_database(settings, wait_seconds=1.5)
+    seen = capfd.readouterr()
+    assert "waiting" in seen.out + seen.err
+    assert MARK not in seen.out + seen.err + str(caught.value) + repr(settings)
 
 
 def test_cve_2024_35189_no_answer_shows_a_secret(api: Api) -> None:
@@ -194,3 +257,62 @@ def test_cve_2025_57817_no_client_or_user_gives_what_it_lacks(api: Api) -> None:
     for method in ("POST", "PUT"):
         for body in bodies:
             assert api.call(method, f"/user/{user}/permission", token=token, json=body).status_code == 403
+
+
+def test_cve_2023_46124_no_client_but_ours_calls_outside() -> None:
+    """SSRF: every call goes through the client that judges addresses (`test_egress.py`). The command line calls the
+    server that its user names.
+    """
+    other = ("requests", "urllib3", "aiohttp", "httpx", "pycurl", "http", "ftplib")
+    assert importers(*other) <= {"api/errors.py"}  # its HTTPStatus
+    for file in importers("httpx2", "httpcore2"):
+        text = (SOURCE / file).read_text(encoding="utf-8")
+        made = re.findall(
+            r"\b(?:httpx2|httpcore2)\.(?:Client|AsyncClient|ConnectionPool|HTTPTransport|get|post)\(", text
+        )
+        assert not made or file in ("egress/client.py", "cli/client.py"), file
+        assert "follow_redirects=True" not in text, file
+    for file in SOURCE.rglob("*.py"):
+        assert "urlopen" not in file.read_text(encoding="utf-8"), file
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,<script>1</script>", "vbscript:x", " https://x"]
+)
+def test_cve_2023_46126_no_script_is_an_address(api: Api, url: str) -> None:
+    api.saved("/connection", {"name": "called", "key": "called", "connection_type": "https", "access": "read"})
+    body = {"url": url, "authorization": "x"}
+    assert api.call("PUT", "/connection/called/secret", json=body).status_code == 422
+    with pytest.raises(BadInput):
+        EgressPolicy().check_url(url)
+
+
+def test_cve_2023_47114_text_stays_text_in_what_people_open(api: Api) -> None:
+    """No package is HTML yet; the one page there is escapes its words, has no script and lets none run."""
+    bad = {"name": "page", "key": "page", "type": "local", "details": {"naming": "request_id"}, "format": "html"}
+    assert api.call("PATCH", "/storage/config", json=[bad]).status_code == 422
+    document = json.loads(json.dumps(api.ok("GET", "/openapi.json", token=None)))
+    evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    document["info"]["title"] = document["info"]["description"] = evil
+    operation = document["paths"]["/health"]["get"]
+    operation["summary"] = operation["description"] = evil
+    operation["tags"] = [evil]
+    page = page_of(document)
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"<(script|img|iframe|object|svg)\b", page)
+
+
+def test_ghsa_qx5f_ghc2_7g5c_a_duplicate_is_no_way_around_verification(tmp_path: Path) -> None:
+    """Handed in again and again it waits for its code, and nobody can approve, retry or undo it into running."""
+    verifying = {"subject_identity_verification_required": True, "duplicate_window_days": 7, **MAIL}
+    for api in open_api(tmp_path / "data", **verifying):
+        item = {"policy_key": "delete", "identity": {"email": "someone@example.com"}}
+        made = [api.ok("POST", "/privacy-request", token=None, json=[item])["succeeded"][0] for _ in range(3)]
+        assert {each["status"] for each in made} == {"identity_unverified"}
+        ids = [each["id"] for each in made]
+        told = api.ok("PATCH", "/privacy-request/administrate/approve", json={"request_ids": ids})
+        assert told["succeeded"] == []
+        for one in ids:
+            assert api.call("POST", f"/privacy-request/{one}/retry").status_code >= 400
+        items = api.ok("GET", "/privacy-request")["items"]
+        assert {each["status"] for each in items} == {"identity_unverified"}

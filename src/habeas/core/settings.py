@@ -28,6 +28,8 @@ PREFIX = "HABEAS_"
 CONFIG_FILE = "habeas.toml"
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
+_SERVER = r"(\[[0-9A-Fa-f:.]+\]|[\w.-]*)(:[0-9]+)?"
+_DATABASE_PLACE = re.compile(rf"[a-z+0-9]+://([^@/?#\[\]\s]*@)?{_SERVER}(,{_SERVER})*(/[^@/?#\s]*)?(\?[^@#\s]*)?")
 _ORIGIN = re.compile(rf"https?://({_HOST_NAME.pattern}|\[[0-9a-f:]+\])(:[0-9]{{1,5}})?")
 
 # The command line's own variables: they say where and as whom it calls, and are no settings of a server.
@@ -163,6 +165,9 @@ class Settings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"(sqlite|postgresql|postgres)(\+\w+)?://", value):
             raise ValueError("give postgresql://user@host/database or sqlite:///path")
+        if value is not None and not value.startswith("sqlite") and not _DATABASE_PLACE.fullmatch(value):
+            # Read otherwise than meant, a part of the password would be the host, which messages name.
+            raise ValueError("escape @ : / ? # [ ] % and spaces in user and password, as %40 for @")
         return value
 
 
