@@ -185,7 +185,7 @@ class Destination(ABC):
 
     @abstractmethod
     def discard(self, parts: Sequence[str]) -> None:
-        """Delete parts that won't be shown; nothing happens for one that isn't there."""
+        """Delete parts that won't be shown, or packages, by name; nothing happens for one that isn't there."""
 
     @abstractmethod
     def location(self, name: str) -> str:

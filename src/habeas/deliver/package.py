@@ -128,6 +128,12 @@ def _filled(part: Part, form: _Form, member: PackageMember, index: int, cursors:
     return part.finish()
 
 
+def withdraw(destination: Destination, format: Format, request_ids: Sequence[str]) -> None:
+    """Delete the packages of these requests, where there are any; safe to call again."""
+    suffix = _form_of(destination, format).suffix
+    destination.discard([f"{each}.{suffix}" for each in request_ids])
+
+
 def _name_and_epoch(part: str) -> tuple[str, int]:
     name, epoch, _ = part.rsplit(".", 2)
     return name, int(epoch)

@@ -32,7 +32,7 @@ from habeas.requests.installation import Installation
 from habeas.requests.judging import set_aside_disagreeing
 from habeas.requests.ledger_run import is_ledger_run, run_over_ledger
 from habeas.requests.model import Reason, Stage
-from habeas.requests.packaging import deliver_packages
+from habeas.requests.packaging import deliver_packages, withdraw_packages
 from habeas.requests.places import Places
 from habeas.requests.retrying import retrying
 
@@ -173,6 +173,7 @@ def _passed(attempt: Attempt, record: Callable[[], None]) -> bool:
         record()
     except MembersLeft:
         attempt.let_go()
+        withdraw_packages(attempt)
         if attempt.progress.freeze_epoch is not None and not attempt.progress.verified:
             attempt.progress.erasure, attempt.progress.freeze_epoch, attempt.progress.wrote = None, None, False
         return False

@@ -63,7 +63,6 @@ class Reason(StrEnum):
     NOT_SEARCHED = "not_searched"
     IDENTITIES_DISAGREE = "identities_disagree"
     DUPLICATE = "duplicate"
-    PLAN_CHANGED = "plan_changed"
     MANUAL = "manual"
 
 

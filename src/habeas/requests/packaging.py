@@ -12,15 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from habeas.deliver.base import EncodedRows, PackageMember, PackageRef, StepRows
-from habeas.deliver.package import PackageWriter, publish
+from habeas.deliver.package import PackageWriter, publish, withdraw
 from habeas.durable.boundary import reach
 from habeas.execute.access import AccessResult, Package, SpooledRows, shown_columns
 from habeas.execute.members import AT_ONCE, Member
 from habeas.requests.answers import answer_rows
 from habeas.requests.attempt import Attempt
+from habeas.requests.model import Status
 from habeas.requests.places import Place
 from habeas.spool.frames import Frame
 from habeas.spool.rows import unpack_rows
+from habeas.store import cohorts
 
 _PREFIX = "packages-"
 _encoder = msgspec.msgpack.Encoder()
@@ -39,6 +41,16 @@ def deliver_packages(
     attempt.context.frames.forget(_PREFIX)
     for number, (place, rows) in enumerate(zip(places, spooled, strict=True)):
         _Delivery(attempt, number, place, result).run(rows)
+
+
+def withdraw_packages(attempt: Attempt) -> None:
+    """Delete what was shown for members just before they were canceled: they were told that they get nothing."""
+    if not attempt.plan.accesses:
+        return
+    with attempt.installation.database.read() as connection:
+        canceled = cohorts.members_in(connection, attempt.cohort_id, Status.CANCELED)
+    for place in attempt.open_places():
+        withdraw(place.destination, place.format, canceled)
 
 
 class _Delivery:

@@ -86,6 +86,12 @@ def present_members(connection: Connection, cohort_id: str, status: str) -> set[
     return set(connection.execute(found).scalars())
 
 
+def members_in(connection: Connection, cohort_id: str, status: str) -> list[str]:
+    """The ids of a cohort's requests, also of those that left it, that have this status."""
+    found = sa.select(request.c.id).where(request.c.cohort_id == cohort_id, request.c.status == status)
+    return list(connection.execute(found).scalars())
+
+
 def stages_of(connection: Connection, cohort_ids: Collection[str], *, lock: bool = False) -> dict[str, str]:
     """The present stages, by id. `lock`: no attempt moves on until the caller's transaction ends."""
     found = sa.select(cohort.c.id, cohort.c.stage).where(cohort.c.id.in_(cohort_ids))
