@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -44,7 +45,7 @@ def test_a_code_is_kept_as_a_digest_and_its_message_sealed(public: Installation)
     stored = repr(rows).encode() + b"".join(
         value for row in rows for value in row if isinstance(value, bytes | memoryview)
     )
-    assert code.encode() not in stored
+    assert not re.search(rb"(?<![0-9a-f])" + code.encode() + rb"(?![0-9a-f])", stored)  # in a digest it is chance
     assert b"ada" not in stored
 
 
