@@ -156,6 +156,11 @@ def test_projection_of_null_and_of_text() -> None:
     assert project([{"a": 1}, {"b": 2}], ["a"]) == [{"a": 1}]
 
 
+def test_projection_keeps_an_empty_list_and_makes_none() -> None:
+    assert project({"list": [], "other": 1}, ["list.a"]) == {"list": []}
+    assert project({"list": [{"b": 1}], "other": 1}, ["list.a", "other"]) == {"other": 1}
+
+
 def test_narrowed_columns_in_rows() -> None:
     shape = row_shape(["id", "address.city", "address.geo.lat", "whole", "whole.part"])
     assert shape.columns == ("id", "address", "whole")

@@ -60,7 +60,7 @@ def test_only_the_contacts_that_led_to_the_row_are_shown(account: Documents) -> 
 def test_a_row_found_by_another_field_shows_no_others_contacts(account: Documents) -> None:
     account.describe(ACCOUNT % "")
     both = account.access(phone_number="202-555-0101", email="nobody@example.com")
-    assert both == {"account": [{"id": 1, "phone": "+1 202 555 0101"}]}
+    assert both == {"account": [{"id": 1, "phone": "+1 202 555 0101", "profile": {"contacts": []}}]}
 
 
 def test_a_list_declared_whole_is_shown_whole(account: Documents) -> None:

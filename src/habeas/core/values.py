@@ -164,8 +164,8 @@ def _project(value: object, tree: Tree) -> object:
     if isinstance(value, Mapping):
         return _project_mapping(value, tree)
     if isinstance(value, list | tuple):
-        elements = [_project(each, tree) for each in value]
-        return [each for each in elements if each is not msgspec.UNSET] or msgspec.UNSET
+        elements = [found for each in value if (found := _project(each, tree)) is not msgspec.UNSET]
+        return elements if elements or not value else msgspec.UNSET  # a list that is empty is there, and empty
     return msgspec.UNSET if value is not None else None
 
 
