@@ -169,10 +169,14 @@ class Attempt:
         return self._places.of(self.plan, self.plan_digest, self._stamp)
 
     def log(self, entries: Sequence[LogEntry]) -> None:
-        """Write log entries in one statement, visible at once."""
+        """Write log entries in one statement, visible at once. Raises Fenced where the epoch is lost."""
         now = self.installation.clock.now()
+        rows = [self._log_row(entry, now) for entry in entries]
         with self.installation.database.begin() as connection:
-            logs.append(connection, [self._log_row(entry, now) for entry in entries])
+            if self.epoch > 1:
+                logs.forget_complete(connection, self.cohort_id, rows)
+            if not logs.append(connection, self.cohort_id, self.epoch, rows):
+                raise Fenced("another attempt owns the cohort", where=self.cohort_id)
 
     def _note_write(self) -> None:
         self.wrote = True

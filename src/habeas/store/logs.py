@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from habeas.store.tables import cohort
 from habeas.store.tables import execution_log as log
 from habeas.store.tables import privacy_request as request
 
@@ -19,10 +20,31 @@ Membership = tuple[str, int]
 """A cohort's id and the request's index in it."""
 
 
-def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One statement for all rows; columns as in `tables.execution_log`."""
-    if rows:
-        connection.execute(sa.insert(log).inline(), list(rows))
+def append(connection: Connection, cohort_id: str, epoch: int, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """What an attempt at a cohort has to say, in one statement; columns as in `tables.execution_log`. False, and
+    nothing written, where its epoch doesn't own the cohort any more.
+    """
+    if not rows:
+        return True
+    mine = sa.select(cohort.c.id).where(cohort.c.id == cohort_id, cohort.c.epoch == epoch).exists()
+    given = sa.select(*(sa.bindparam(name, type_=log.c[name].type) for name in rows[0])).where(mine)
+    written = sa.insert(log).inline().from_select(list(rows[0]), given, include_defaults=False)
+    said = connection.execute(written, list(rows), execution_options={"preserve_rowcount": True})
+    return said.rowcount == len(rows)
+
+
+def forget_complete(connection: Connection, cohort_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Delete what former attempts said of collections of which these rows say that they are done: what ran twice
+    has the effect, and the counts, of having run once.
+    """
+    done = sorted({(row["dataset_name"], row["collection_name"], row["action_type"]) for row in rows if _is_done(row)})
+    for dataset, collection, action in done:
+        named = (log.c.dataset_name == dataset, log.c.collection_name == collection, log.c.action_type == action)
+        connection.execute(sa.delete(log).where(log.c.cohort_id == cohort_id, log.c.status == "complete", *named))
+
+
+def _is_done(row: Mapping[str, Any]) -> bool:
+    return bool(row["status"] == "complete")
 
 
 def count(connection: Connection, memberships: Sequence[Membership]) -> int:
