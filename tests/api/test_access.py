@@ -13,6 +13,8 @@ from habeas.requests.scopes import SCOPES
 from .conftest import ROOT_ID, ROOT_SECRET, Api, open_api
 
 OPEN = {
+    ("GET", "/privacy/confirm/{token}"),
+    ("POST", "/privacy/confirm/{token}"),
     ("GET", "/health"),
     ("GET", "/.well-known/habeas-receipt-keys.json"),
     ("GET", "/.well-known/oauth-authorization-server"),

@@ -131,6 +131,7 @@ REACHED = {
     "access": "tests/requests/test_stages_shown.py::test_the_stage_of_a_request_whose_worker_stands_still",
     "freeze": "tests/requests/test_search.py::test_a_running_request_shows_its_cohorts_stage",
     "mask": "tests/drift/test_drift.py::half",
+    "receipt": "tests/contract/test_instructions.py::test_a_processor_is_told_and_confirms_by_the_link",
     "done": "tests/e2e/test_job.py::test_access_and_erasure_from_hand_in_to_receipt",
     "delivered": "tests/e2e/test_outcomes.py::test_erased_and_nothing_found_and_delivered",
     "erased": "tests/e2e/test_outcomes.py::test_erased_and_nothing_found_and_delivered",
@@ -151,6 +152,8 @@ REACHED = {
     "::test_a_collection_whose_kind_was_not_given_is_named_and_an_erasure_asks",
     "disabled": "tests/e2e/test_bad_input.py::test_a_read_only_connection_and_a_disabled_one",
     "unreached": "tests/e2e/test_outcomes.py::test_what_an_access_can_not_reach_is_named_and_an_erasure_is_refused",
+    "no_messenger": "tests/contract/test_instructions.py"
+    "::test_an_erasure_that_can_not_be_told_is_refused_or_asks_first",
     "policy_missing": "tests/requests/test_dispatch.py::test_a_policy_that_is_gone_ends_its_requests_as_refused",
     "other_database": "tests/dataset/test_keys.py::test_namespace",
     "temp_tables": "tests/connectors/test_inline.py::test_too_many_rows_are_refused_with_what_to_grant",
@@ -160,7 +163,7 @@ REACHED = {
     "drift": "tests/drift/test_drift.py::test_a_schema_that_keeps_changing_is_refused",
 }
 # Stages that no request shows, since they pass within the one before; kills in them stand in tests/e2e/test_crash.py.
-WITHIN = {"intake", "deliver", "verify", "receipt"}
+WITHIN = {"intake", "deliver", "verify"}
 # Of parts that aren't built yet. Whoever writes the test moves its word up and names it.
 TO_COME = {"paused", "pre_webhooks", "post_webhooks", "webhook"}
 SECTIONS = (

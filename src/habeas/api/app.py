@@ -31,6 +31,7 @@ from habeas.api.routes import (
     drafts,
     email,
     events,
+    instructions,
     ledger,
     login,
     manual_webhooks,
@@ -116,6 +117,7 @@ def build_app(installation: Installation) -> FastAPI:
         categories,
         storage,
         manual_webhooks,
+        instructions,
         masking,
         receipts,
         ledger,
@@ -136,6 +138,7 @@ def build_app(installation: Installation) -> FastAPI:
         api.include_router(each.router)
     app.include_router(api)
     app.include_router(open.router)
+    app.include_router(instructions.pages)
     app.include_router(report.metrics_router)
     _add_documentation(app)
     add_error_handlers(app)

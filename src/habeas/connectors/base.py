@@ -50,6 +50,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     schemas: bool = True  # tables live in named schemas
     holds_rows: bool = True  # a store that can be queried; otherwise somebody answers for it
     in_graph: bool = True  # datasets may lie behind it
+    is_instructed: bool = False  # a person erases what a message tells her to
     asks_fields: bool = False  # a person answers fields that are configured beside it
 
 

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     oauth_root_client_secret: str | None = Field(default=None, repr=False)
     app_encryption_key: str | None = Field(default=None, repr=False)
     oauth_access_token_expire_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    public_url: str | None = None
     phone_region: str = "US"
     secrets_dir: Annotated[tuple[Path, ...], NoDecode] = (Path("/run/secrets"),)
     egress_allow: Annotated[tuple[str, ...], NoDecode] = ()
@@ -115,6 +116,15 @@ class Settings(BaseSettings):
             near = "; did you mean GB?" if value == "UK" else _nearest(value, SUPPORTED_REGIONS)
             raise ValueError(f"give a region of ISO 3166 as two letters{near}")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_base(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+            raise ValueError("give https://host, under which people reach this habeas")
+        return value.rstrip("/")
 
     @field_validator("secrets_dir", mode="before")
     @classmethod

@@ -23,8 +23,9 @@ AT_ONCE = 1_000  # members that are held together
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One privacy request of the cohort. `seed` is its own secret: masks derive from it. The last four say how often
-    it ran before, how often it was planned anew, in which cohorts, and whether people were asked about it.
+    """One privacy request of the cohort. `seed` is its own secret: masks derive from it. The last five say how often
+    it ran before, how often it was planned anew, in which cohorts, whether people were asked about it, and which
+    connections' processors are to be told of it.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Member:
     replans: int = 0
     earlier: tuple[Any, ...] = ()
     asked: bool = False
+    instructs: tuple[str, ...] = ()
 
 
 _decoder = msgspec.msgpack.Decoder(tuple[Member, ...])

@@ -203,6 +203,7 @@ class Attempt:
                 replans=row["replans"] or 0,
                 earlier=tuple(row["earlier"] or ()),
                 asked=bool(row["asked"]),
+                instructs=tuple(row["instructs"] or ()),
             )
 
     def _log_row(self, entry: LogEntry, now: datetime) -> dict[str, Any]:

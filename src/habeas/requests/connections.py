@@ -20,6 +20,7 @@ from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Description, Key, Name, without_answer_fields
 from habeas.requests.manual_webhooks import is_defined, release_waiting
 from habeas.requests.means import Means
+from habeas.requests.processors import try_instructing
 from habeas.requests.secrets import are_kept, checked_secrets, connector_of, seal_secrets
 from habeas.store import audit
 from habeas.store import connections as store
@@ -158,12 +159,20 @@ def _check(means: Means, row: store.ConnectionRow) -> CheckResult:
     except BadInput as problem:
         return CheckResult(ok=False, code="secrets", message=str(problem))
     try:
-        if connector.capabilities.asks_fields and not is_defined(means, row.key):
-            fix = f"POST /api/v1/connection/{row.key}/access_manual_webhook"
-            return CheckResult(ok=False, code="no_fields", message=f"nothing is asked for yet – {fix}")
-        return connector.check()
+        return _check_people(means, row, connector) or connector.check()
     finally:
         connector.close()
+
+
+def _check_people(means: Means, row: store.ConnectionRow, connector: Connector) -> CheckResult | None:
+    """What is wrong with a connection to a person; None where nothing is, or where it leads to a system."""
+    if connector.capabilities.asks_fields and not is_defined(means, row.key):
+        fix = f"POST /api/v1/connection/{row.key}/access_manual_webhook"
+        return CheckResult(ok=False, code="no_fields", message=f"nothing is asked for yet – {fix}")
+    if connector.capabilities.is_instructed:
+        problem = try_instructing(means, connector)
+        return None if problem is None else CheckResult(ok=False, code=problem.code, message=str(problem))
+    return None
 
 
 def _verdict(message: str, result: CheckResult | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ from habeas.plan.model import NotSearched, Plan
 from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status, check_stage, check_status
+from habeas.requests.processors import Processor, Processors, untold
 from habeas.requests.sealing import seal_spool_key
 from habeas.spool.frames import new_data_key
 from habeas.store import claims, cohorts, plans
@@ -62,6 +63,7 @@ class Dispatcher:
         self._engine = engine
         self._executor_id = executor_id
         self._ready = Ready(Stage.QUEUED, WAITING, installation.settings.require_manual_request_approval)
+        self._processors = Processors(installation)
         self._guard = threading.Lock()
         self._running: dict[str, GroupKey | None] = {}  # by cohort
         self._claims: dict[str, Claim] = {}  # of cohorts whose first attempt hasn't begun
@@ -172,15 +174,17 @@ class Dispatcher:
     def _dispatch(self, group: Group, key: GroupKey) -> int:
         try:
             digest, plan = self._plan(group)
+            told = self._processors.of(group.stamp) if plan.erases else ()
         except Refused as problem:
             return self._end(group, Status.ERROR, Reason.REFUSED, _refusal(problem))
         except NotFound as problem:
             return self._end(group, Status.ERROR, Reason.REFUSED, _detail(problem, "policy_missing"))
         absent = [each for each in plan.not_searched if each.reason == "identity_absent"]
+        absent += untold(told, json.loads(group.kinds))
         if plan.erases and absent and plan.partial_identities == "ask":
             return self._end(group, Status.REQUIRES_INPUT, Reason.NOT_SEARCHED, _asks_for(absent), absent)
         held = self._hold(group) if group.held else 0
-        return held + (self._start(group, key, digest, plan) if group.size else 0)
+        return held + (self._start(group, key, digest, plan, told) if group.size else 0)
 
     def _hold(self, group: Group) -> int:
         """Let those of a group wait that a person must answer for first; how many."""
@@ -200,13 +204,13 @@ class Dispatcher:
         planner, kinds = self._installation.planner, json.loads(group.kinds)
         return planner.cached(group.policy_key, kinds, group.stamp) or planner.plan(group.policy_key, kinds)
 
-    def _start(self, group: Group, key: GroupKey, digest: str, plan: Plan) -> int:
+    def _start(self, group: Group, key: GroupKey, digest: str, plan: Plan, told: Sequence[Processor]) -> int:
         cohort_id = f"coh_{uuid4()}"
         first = Stage.ACCESS if plan.accesses else Stage.FREEZE
         self._began(cohort_id, key)
         size = 0
         try:
-            size = self._claim(group, cohort_id, digest, plan, first)
+            size = self._claim(group, cohort_id, digest, plan, first, told)
             reach("claim.after")
             if size:
                 self._engine.start(COHORT_WORKFLOW, f"{cohort_id}-0", cohort_id)
@@ -219,7 +223,9 @@ class Dispatcher:
             self._waiting = self._waiting or size < group.size
         return size
 
-    def _claim(self, group: Group, cohort_id: str, digest: str, plan: Plan, first: Stage) -> int:
+    def _claim(
+        self, group: Group, cohort_id: str, digest: str, plan: Plan, first: Stage, told: Sequence[Processor]
+    ) -> int:
         installation, now = self._installation, self._installation.clock.now()
         for status in WAITING:
             check_status(status, Status.IN_PROCESSING)
@@ -229,6 +235,7 @@ class Dispatcher:
             "stage": first,
             "cohort_id": cohort_id,
             "plan_digest": digest,
+            "instructs": _instructed(told, json.loads(group.kinds)),
             "started_processing_at": claims.started_at(now),
             "updated_at": now,
         }
@@ -297,6 +304,12 @@ class Dispatcher:
             values |= {"stage": Stage.DONE, "started_processing_at": started, "finished_processing_at": now}
         with self._installation.database.begin() as connection:
             return claims.end_group(connection, group, self._ready, values)
+
+
+def _instructed(told: Sequence[Processor], kinds: Sequence[str]) -> list[str] | None:
+    """The connections of the processors who learn of a request that gives these kinds."""
+    passed_over = {each.address for each in untold(told, kinds)}
+    return [each.key for each in told if each.key not in passed_over] or None
 
 
 def _await(listener: Listener, stop: threading.Event) -> None:

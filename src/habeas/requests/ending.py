@@ -23,6 +23,7 @@ from habeas.execute.members import Member
 from habeas.execute.receipt import build_receipt
 from habeas.plan.model import Plan, Step
 from habeas.requests.attempt import Attempt, MembersLeft
+from habeas.requests.instructions import WAITS, put_instructions
 from habeas.requests.model import Outcome, Reason, Stage, Status, check_stage, check_status
 from habeas.requests.notices import put_completions
 from habeas.requests.packaging import Packages
@@ -31,6 +32,16 @@ from habeas.requests.sealing import identity_index
 from habeas.store import cohorts, ledger
 from habeas.store import requests as store
 from habeas.store.receipts import Unsigned
+
+_ENDED: dict[str, Any] = {"status": Status.COMPLETE, "stage": Stage.DONE, "reason": None, "reason_detail": None}
+_WAITS: dict[str, Any] = {
+    "status": Status.REQUIRES_INPUT,
+    "stage": Stage.RECEIPT,
+    "reason": Reason.MANUAL,
+    "reason_detail": WAITS,
+    "outcome": None,
+    "finished_processing_at": None,
+}
 
 
 def keep_ledger(attempt: Attempt) -> None:
@@ -83,21 +94,31 @@ def complete(attempt: Attempt) -> None:
     reach("end.before")
     with installation.database.begin() as connection:
         _close_cohort(connection, attempt, purge=True)
-        ended = 0
-        for rows in _finished(attempt, told):
+        ended, waiting = 0, _instruct(connection, attempt)
+        for rows in _finished(attempt, told, waiting):
             ended += store.finish_members(connection, attempt.cohort_id, rows, now)
         if ended != len(attempt.members):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
         head = receipts.append(connection, installation, attempt.cohort_id)
-        _tell(connection, attempt)
+        _tell(connection, attempt, waiting)
     installation.heads.committed(head)
     reach("end.after")
     attempt.spool.purge()
     reach("end.purged")
 
 
-def _tell(connection: Connection, attempt: Attempt) -> None:
-    people = ((member.request_id, member.identities) for member in attempt.members)
+def _instruct(connection: Connection, attempt: Attempt) -> frozenset[str]:
+    """Tell processors what to erase; the ids of requests that wait until they did."""
+    waiting: set[str] = set()
+    for _, members in attempt.members.parts():
+        told = [each for each in members if each.instructs]
+        if told:
+            waiting |= put_instructions(connection, attempt.installation, told)
+    return frozenset(waiting)
+
+
+def _tell(connection: Connection, attempt: Attempt, waiting: frozenset[str]) -> None:
+    people = ((each.request_id, each.identities) for each in attempt.members if each.request_id not in waiting)
     accesses, erases = attempt.plan.accesses, attempt.plan.erases
     put_completions(connection, attempt.installation, people, accesses=accesses, erases=erases)
 
@@ -227,15 +248,23 @@ def _excluded(plan: Plan) -> dict[str, int]:
     return {"excluded": excluded} if excluded else {}
 
 
-def _finished(attempt: Attempt, told: list[dict[str, str]] | None) -> Iterator[list[dict[str, Any]]]:
-    """The ends of all members, some at a time, as rows to be written."""
-    check_status(Status.IN_PROCESSING, Status.COMPLETE)
-    for stage in attempt.stages:
-        check_stage(stage, Stage.DONE)
-    ended = {"status": Status.COMPLETE, "stage": Stage.DONE}
+def _finished(
+    attempt: Attempt, told: list[dict[str, str]] | None, waiting: frozenset[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """The ends of all members, some at a time, as rows to be written; those waiting for people have none yet."""
+    ended = _ENDED | {"finished_processing_at": attempt.installation.clock.now()}
+    for end in (ended, _WAITS) if waiting else (ended,):
+        check_status(Status.IN_PROCESSING, end["status"])
+        for stage in attempt.stages:
+            check_stage(stage, end["stage"])
     packages = _packages(attempt)
     for _, members in attempt.members.parts():
-        yield [{"id": each.request_id} | ended | _ending(attempt, each, told, packages) for each in members]
+        yield [
+            {"id": each.request_id}
+            | _ending(attempt, each, told, packages)
+            | (_WAITS if each.request_id in waiting else ended)
+            for each in members
+        ]
 
 
 def _receipts(attempt: Attempt, told: list[dict[str, str]] | None, now: datetime) -> Iterator[Unsigned]:
@@ -254,6 +283,7 @@ def _receipt(attempt: Attempt, member: Member, ending: Mapping[str, Any], now: d
         "outcome": str(ending["outcome"]),
         "packages": [[each["storage"], each["digest"], each["size"]] for each in ending["package"] or ()],
         "kept": ending["kept"] or {},
+        **({"instructed": sorted(member.instructs)} if member.instructs else {}),
     }
     return build_receipt(
         attempt.plan,

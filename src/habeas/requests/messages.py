@@ -125,21 +125,26 @@ def send_test(means: Means, actor: Actor, recipient: str) -> dict[str, Any]:
     """Send a test message now: `{test_status, failure_reason}`. Raises NoMessenger or BadInput, before anything is
     sent, for what can't be right.
     """
+    problem = try_sending(means, recipient)
+    with means.database.begin() as connection:
+        detail = {"result": "failed" if problem else "succeeded"}
+        audit.append(connection, means.clock, actor.client_id, "email.tested", None, detail)
+    return {"test_status": "failed" if problem else "succeeded", "failure_reason": problem and str(problem)}
+
+
+def try_sending(means: Means, recipient: str) -> HabeasError | None:
+    """Send the test message now; why it didn't go out. Raises as `send_test` does."""
     check_recipient(recipient)
     with means.database.read() as connection:
         vendor = open_messenger(means, connection)
     language = means.settings.message_language
     wording = write("test", language, {})
     reference = hashlib.sha256(f"{means.clock.now()}".encode()).hexdigest()[:32]
-    problem: HabeasError | None = None
     try:
         vendor.send(Message(recipient, wording.subject, wording.text, reference, language))
     except HabeasError as error:
-        problem = error
-    with means.database.begin() as connection:
-        detail = {"result": "failed" if problem else "succeeded"}
-        audit.append(connection, means.clock, actor.client_id, "email.tested", None, detail)
-    return {"test_status": "failed" if problem else "succeeded", "failure_reason": problem and str(problem)}
+        return error
+    return None
 
 
 def list_messages(means: Means, *, state: str | None, subject: str | None, page: int, size: int) -> Page:

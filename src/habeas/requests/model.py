@@ -75,7 +75,9 @@ STATUS_MOVES: dict[Status, frozenset[Status]] = {
     Status.IN_PROCESSING: frozenset(
         {Status.COMPLETE, Status.ERROR, Status.REQUIRES_INPUT, Status.PAUSED, Status.CANCELED, Status.PENDING}
     ),
-    Status.REQUIRES_INPUT: frozenset({Status.PENDING, Status.CANCELED, Status.DENIED, Status.ERROR}),
+    Status.REQUIRES_INPUT: frozenset(
+        {Status.PENDING, Status.CANCELED, Status.DENIED, Status.ERROR, Status.COMPLETE}  # complete: people confirmed
+    ),
     Status.PAUSED: frozenset({Status.PENDING, Status.IN_PROCESSING, Status.CANCELED, Status.ERROR}),
     Status.ERROR: frozenset({Status.PENDING, Status.IN_PROCESSING, Status.CANCELED}),  # half an erasure goes on
     Status.COMPLETE: frozenset(),

@@ -18,6 +18,7 @@ from habeas.store import cohorts
 from habeas.store import requests as store
 
 RUNS = (Stage.ACCESS, Stage.DELIVER, Stage.FREEZE, Stage.MASK, Stage.VERIFY, Stage.RECEIPT)
+CONFIRMED = frozenset({Status.COMPLETE, Status.ERROR, Status.IN_PROCESSING, Status.REQUIRES_INPUT})
 BEFORE_MASKING = frozenset(list(Stage)[: list(Stage).index(Stage.MASK)])
 
 
@@ -33,6 +34,12 @@ def move(
     it isn't there any more.
     """
     check_status(Status(row["status"]), status)
+    if row["stage"] == Stage.RECEIPT and row["status"] == Status.REQUIRES_INPUT and status not in CONFIRMED:
+        raise Conflict(
+            "habeas did its part; the request waits until people confirm theirs",
+            where=row["id"],
+            fix="confirm it, send the instruction again, or give it up (docs/manual-work.md)",
+        )
     check_stage(Stage(row["stage"]), stage)
     expected = {"status": row["status"], "stage": row["stage"], "attempt": row["attempt"]}
     new = {"status": status, "stage": stage, "updated_at": now, **values}

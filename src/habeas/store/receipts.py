@@ -187,6 +187,13 @@ def find_receipt(connection: Connection, request_id: str) -> dict[str, object] |
     )
 
 
+def outcome_of(connection: Connection, request_id: str) -> str | None:
+    """The outcome that a request's last receipt tells; None where it has none."""
+    last = sa.select(receipt.c.body).where(receipt.c.privacy_request_id == request_id)
+    body = connection.execute(last.order_by(receipt.c.attempt.desc()).limit(1)).scalar()
+    return None if body is None else str(json.loads(body)["outcome"])
+
+
 def last_head(connection: Connection) -> dict[str, object] | None:
     """The newest head with its signature, to be published elsewhere; None before the first."""
     found = connection.execute(sa.select(receipt_head).order_by(receipt_head.c.number.desc()).limit(1)).one_or_none()

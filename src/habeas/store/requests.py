@@ -19,6 +19,19 @@ from habeas.store.tables import privacy_request as request
 
 Row = Mapping[str, Any]
 
+_RESULT = (
+    "status",
+    "stage",
+    "outcome",
+    "kept",
+    "package",
+    "not_searched",
+    "withheld",
+    "absent_kinds",
+    "reason",
+    "reason_detail",
+    "finished_processing_at",
+)
 MEMBER = (
     "id",
     "member",
@@ -32,6 +45,7 @@ MEMBER = (
     "sealed_seed",
     "sealed_encryption_key",
     "asked",
+    "instructs",
 )
 """The columns that the running of a cohort asks of its members."""
 
@@ -73,6 +87,12 @@ def find_by_ids(connection: Connection, ids: Collection[str]) -> dict[str, dict[
     return {row.id: row._asdict() for row in rows}
 
 
+def find_locked(connection: Connection, request_id: str) -> dict[str, Any] | None:
+    """One row, which nobody else changes until the transaction ends."""
+    row = connection.execute(sa.select(request).where(request.c.id == request_id).with_for_update()).one_or_none()
+    return None if row is None else row._asdict()
+
+
 def move_request(connection: Connection, request_id: str, expected: Row, values: Row) -> bool:
     """Write `values` if the row's columns still equal `expected`; whether it was so."""
     guards = [request.c[name] == value for name, value in expected.items()]
@@ -103,21 +123,19 @@ def next_attempt() -> sa.ColumnElement[int]:
 
 
 def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], now: datetime) -> int:
-    """End members of a cohort, each with its own result: `id`, `status`, `stage`, `outcome`, `kept`, `package`,
-    `not_searched`, `withheld`, `absent_kinds`. One statement, many rows; members that left the cohort are passed over.
-    How many ended.
+    """End members of a cohort, each with its own result: `id` and the columns of `_RESULT`; one that waits for people
+    has a reason and no end. One statement, many rows; members that left the cohort are passed over. How many ended.
     """
     if not rows:
         return 0
-    columns = ("status", "stage", "outcome", "kept", "package", "not_searched", "withheld", "absent_kinds")
-    values = {name: sa.bindparam(f"new_{name}", type_=request.c[name].type) for name in columns}
+    values = {name: sa.bindparam(f"new_{name}", type_=request.c[name].type) for name in _RESULT}
     finished = (
         sa.update(request)
         .where(request.c.id == sa.bindparam("request_id"), request.c.cohort_id == cohort_id)
         .where(request.c.finished_processing_at.is_(None))
-        .values(**values, finished_processing_at=now, updated_at=now, reason=None, reason_detail=None)
+        .values(**values, updated_at=now)
     )
-    parameters = [{"request_id": row["id"], **{f"new_{name}": row[name] for name in columns}} for row in rows]
+    parameters = [{"request_id": row["id"], **{f"new_{name}": row[name] for name in _RESULT}} for row in rows]
     return connection.execute(finished, parameters).rowcount
 
 

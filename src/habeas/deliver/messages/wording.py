@@ -22,6 +22,7 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "request_denied": frozenset({"reason", "request_id"}),
     "complete_access": frozenset({"request_id"}),
     "complete_erasure": frozenset({"request_id"}),
+    "erasure_instruction": frozenset({"identities", "instructions", "link", "days", "request_id"}),
     "test": frozenset(),
 }
 """What may be filled into each message."""

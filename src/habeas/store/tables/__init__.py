@@ -23,7 +23,7 @@ from habeas.store.tables.configuration import (
 from habeas.store.tables.events import event, event_head, event_webhook
 from habeas.store.tables.evidence import audit_trail, ledger, ledger_run, receipt, receipt_head
 from habeas.store.tables.execution import cohort, executor, plan
-from habeas.store.tables.manual_work import manual_answer, manual_webhook
+from habeas.store.tables.manual_work import instruction, manual_answer, manual_webhook
 from habeas.store.tables.people import app_user, sign_in_failure
 from habeas.store.tables.privacy_requests import execution_log, idempotency, outbox, privacy_request, provided_identity
 from habeas.store.tables.verification import (
@@ -54,6 +54,7 @@ __all__ = [
     "execution_log",
     "executor",
     "idempotency",
+    "instruction",
     "ledger",
     "ledger_run",
     "manual_answer",

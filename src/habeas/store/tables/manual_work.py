@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, ForeignKey, LargeBinary, String, Table
+from sqlalchemy import JSON, Column, ForeignKey, Integer, LargeBinary, String, Table, UniqueConstraint
 
 from habeas.store.tables.base import UtcDateTime, base_columns, metadata
 
@@ -24,4 +24,20 @@ manual_answer = Table(
     Column("sealed_fields", LargeBinary, nullable=False),
     Column("answered_by", String(64), nullable=False),
     Column("answered_at", UtcDateTime, nullable=False),
+)
+
+instruction = Table(  # to a processor, to erase; a request is complete once each is confirmed
+    "instruction",
+    metadata,
+    *base_columns(),
+    Column("privacy_request_id", ForeignKey("privacy_request.id", ondelete="CASCADE"), nullable=False),
+    Column("connection_key", String(255), nullable=False),
+    Column("state", String(16), nullable=False),  # waiting | confirmed | given_up
+    Column("sent", Integer, nullable=False, default=0),  # how often
+    Column("message_id", Integer),  # in the outbox, of the last one
+    Column("token_digest", String(64), unique=True),  # of the link in the last one
+    Column("expires_at", UtcDateTime),  # of that link
+    Column("ended_at", UtcDateTime),
+    Column("ended_by", String(64)),
+    UniqueConstraint("privacy_request_id", "connection_key"),
 )

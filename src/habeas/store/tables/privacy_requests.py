@@ -58,6 +58,7 @@ privacy_request = Table(
     Column("clock_stopped_at", UtcDateTime),  # its due date moves by as long as it stands
     Column("clock_stopped_seconds", Integer),  # how long it stood before
     Column("plan_digest", String(64)),
+    Column("instructs", JSON),  # connections whose processors are told to erase, as configured when it began
     Column("asked", Boolean),  # people were asked for something that its package shows
     Column("cohort_id", String(64)),
     Column("member", Integer),  # index in the cohort
