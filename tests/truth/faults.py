@@ -181,8 +181,8 @@ FAULTS = (
     Fault(
         "logs count rows of one member",
         "execute/access.py",
-        '    counts = {"rows": sum(result.rows.get(step.index, {}).values())}',
-        '    counts = {"rows": max(result.rows.get(step.index, {}).values(), default=0)}',
+        '    counts = {"rows": result.rows[step.index].total()}',
+        '    counts = {"rows": max(result.rows[step.index].runs()[::2], default=0)}',
         ("cohort of several",),
     ),
     Fault(
