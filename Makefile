@@ -9,6 +9,7 @@
 #   make prove-faults  the prover is proven: faults planted in habeas one at a time, each of which it must find
 #   make crash    kill -9 at every boundary × action × own database × engine; EVERY=9 every ninth, SECONDS=600 at most;
 #                 N=1000: so many random kills of workers, web and database servers, links, a stopped worker, a full disk
+#   make fuzz     every route of the OpenAPI document with generated cases, new seeds for SECONDS=600 or until one finds something
 #   make reference  writes docs/reference/api.md from the OpenAPI document
 #   make bench-X  one claim, X = the name of a file in bench/
 #
@@ -27,7 +28,7 @@ T ?= tests
 ROOMY := $(shell [ -w /dev/shm ] && [ "$$(df -k --output=avail /dev/shm | tail -n 1)" -gt 4000000 ] && echo /dev/shm)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo reference crash prove prove-receipts test lint format clean bench bench-quick
+.PHONY: help demo reference fuzz crash prove prove-receipts test lint format clean bench bench-quick
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -81,6 +82,9 @@ bench-quick: $(VENV)/.test
 
 reference: $(VENV)/.test
 	WRITE_REFERENCE=1 $(BIN)/pytest -q tests/contract/test_reference.py
+
+fuzz: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python tests/fuzzbook.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 prove: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m truth --n $(or $(N),100) --seed $(or $(SEED),1) --shrink 3

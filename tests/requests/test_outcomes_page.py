@@ -81,8 +81,9 @@ def test_every_way_of_not_being_searched_is_described() -> None:
 NO_REASON = {
     "api_problem", "bad_configuration", "bad_syntax", "code_expired", "conflict", "deadline", "fenced", "forbidden",
     "members_left", "no_address", "no_email_config", "no_secrets", "not_offered", "not_possible",
-    "not_waiting_for_code", "receipt_refused", "refused", "saas_not_offered", "sign_in_locked", "sign_in_refused",
-    "too_many_calls", "too_many_codes", "unauthorised", "unknown_strategy", "verification_off", "wrong_code",
+    "not_waiting_for_code", "receipt_refused", "refused", "saas_not_offered", "selection_changed",
+    "sign_in_locked", "sign_in_refused", "too_many_calls",
+    "too_many_codes", "unauthorised", "unknown_strategy", "verification_off", "wrong_code",
 }  # fmt: skip
 
 
@@ -160,6 +161,7 @@ REACHED = {
     "row_security": "tests/constraints/test_surroundings.py::test_rows_that_security_may_hide_are_not_erased_in_part",
     "versioned": "tests/constraints/test_surroundings.py::test_history_would_keep_the_values",
     "duplicate": "tests/requests/test_duplicates.py::test_a_repetition_waits_linked_to_the_first",
+    "plan_changed": "tests/requests/test_approval.py::test_a_plan_that_changed_goes_back_to_a_person",
     "drift": "tests/drift/test_drift.py::test_a_schema_that_keeps_changing_is_refused",
 }
 # Stages that no request shows, since they pass within the one before; kills in them stand in tests/e2e/test_crash.py.

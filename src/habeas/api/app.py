@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -17,9 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
 from habeas import __version__
 from habeas.api import docs
 from habeas.api.edge import Edge
-from habeas.api.errors import MEDIA_TYPE, add_error_handlers
+from habeas.api.errors import add_error_handlers
 from habeas.api.event_watch import EventWatch
 from habeas.api.limits import CallLimit
+from habeas.api.openapi import complete_document, problems
 from habeas.api.routes import (
     audit,
     categories,
@@ -44,6 +44,7 @@ from habeas.api.routes import (
     privacy_requests,
     receipts,
     report,
+    review,
     saas,
     storage,
     users,
@@ -64,30 +65,6 @@ PUBLIC_CALLS_PER_ADDRESS = (20, 60.0)
 WRONG_CODES_PER_ADDRESS = (20, 600.0)
 
 
-class Problem(BaseModel):
-    """An error (RFC 9457). `detail` is text, or for 422 a list of `{loc, msg, type}`."""
-
-    type: str
-    title: str
-    status: int
-    detail: str | list[dict[str, Any]]
-    code: str
-
-
-def _problems() -> dict[int | str, dict[str, Any]]:
-    meanings = {
-        400: "malformed, or not possible",
-        401: "no valid token",
-        403: "the token lacks a scope",
-        404: "named thing not found",
-        422: "not allowed as given",
-    }
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}} for status, text in meanings.items()
-    }
-
-
 def build_app(installation: Installation) -> FastAPI:
     """The application that serves this installation; the caller opens and closes the installation."""
     app = FastAPI(
@@ -106,9 +83,10 @@ def build_app(installation: Installation) -> FastAPI:
     app.state.public_limit = CallLimit(*PUBLIC_CALLS_PER_ADDRESS)
     app.state.events = EventWatch(lambda: settle(installation).position)
     app.state.code_limit = CallLimit(*WRONG_CODES_PER_ADDRESS)
-    api = APIRouter(prefix=API, responses=_problems())
+    api = APIRouter(prefix=API, responses=problems())
     for each in (
         plans,
+        review,  # before the routes of one request, whose ids `bulk` would match
         privacy_requests,
         policies,
         connections,
@@ -167,7 +145,7 @@ def _add_documentation(app: FastAPI) -> None:
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = generate()
-            made.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+            complete_document(made)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -13,13 +13,14 @@ HEAD = """# The API
 
 Made by `make reference` from the OpenAPI document (`/openapi.json`, and for people `/docs`): don't edit. All routes
 answer with and without a trailing slash. Errors are `application/problem+json` with `detail`; what may come beside
-those that every route can give (400, 401, 403, 404, 422) stands with the route. What differs from fidesops, route by
-route: [Coming from fidesops](../from-fidesops.md). Who calls, and scopes of roles: [People](../users.md).
+those that every route can give (400, 401, 403, 404, 409, 413, 415, 422, 503) stands with the route. What differs from
+fidesops, route by route: [Coming from fidesops](../from-fidesops.md). Who calls, and scopes of roles:
+[People](../users.md).
 
 `open`: anybody may call it. A scope in brackets: also without a token, where identities are verified.
 """
 
-USUAL = frozenset({"200", "400", "401", "403", "404", "422"})
+USUAL = frozenset({"200", "400", "401", "403", "404", "409", "413", "415", "422", "503"})
 
 
 def page_of(document: Mapping[str, Any], public: frozenset[tuple[str, str]]) -> str:

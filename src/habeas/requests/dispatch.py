@@ -23,13 +23,14 @@ from habeas.core.log import get_logger
 from habeas.durable.boundary import reach
 from habeas.durable.port import DurableEngine, Steps, Workflow
 from habeas.plan.model import NotSearched, Plan
+from habeas.requests.approval import changed_values
 from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status, check_stage, check_status
 from habeas.requests.processors import Processor, Processors, untold
 from habeas.requests.sealing import seal_spool_key
 from habeas.spool.frames import new_data_key
-from habeas.store import claims, cohorts, plans
+from habeas.store import audit, claims, cohorts, plans
 from habeas.store.claims import Group, Ready
 from habeas.store.wake import Listener
 
@@ -183,8 +184,21 @@ class Dispatcher:
         absent += untold(told, json.loads(group.kinds))
         if plan.erases and absent and plan.partial_identities == "ask":
             return self._end(group, Status.REQUIRES_INPUT, Reason.NOT_SEARCHED, _asks_for(absent), absent)
+        if group.bound:
+            self._ask_again(group, digest)
         held = self._hold(group) if group.held else 0
         return held + (self._start(group, key, digest, plan, told) if group.size else 0)
+
+    def _ask_again(self, group: Group, digest: str) -> None:
+        """Have people look again at what was approved for another plan; such requests are never claimed."""
+        for status in WAITING:
+            check_status(status, Status.REQUIRES_INPUT)
+        clock = self._installation.clock
+        with self._installation.database.begin() as connection:
+            asked = claims.unapprove(connection, group, self._ready, digest, changed_values(clock.now()))
+            detail = {"plan_digest": digest}
+            entries = [audit.Entry("habeas", "privacy_request.plan_changed", each, detail) for each in sorted(asked)]
+            audit.append_all(connection, clock, entries)
 
     def _hold(self, group: Group) -> int:
         """Let those of a group wait that a person must answer for first; how many."""

@@ -117,7 +117,7 @@ def close_answered(installation: Installation) -> int:
         now = installation.clock.now()
         for row in closing:
             reason = f"a duplicate of {row['duplicate_of']}, which is complete"
-            values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
+            values: dict[str, Any] = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
             move(connection, row, Status.CANCELED, Stage.DONE, now, reason=None, reason_detail=None, **values)
         entries = [
             audit.Entry("habeas", "privacy_request.canceled", row["id"], {"duplicate_of": row["duplicate_of"]})

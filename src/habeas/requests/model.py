@@ -63,6 +63,7 @@ class Reason(StrEnum):
     NOT_SEARCHED = "not_searched"
     IDENTITIES_DISAGREE = "identities_disagree"
     DUPLICATE = "duplicate"
+    PLAN_CHANGED = "plan_changed"
     MANUAL = "manual"
 
 

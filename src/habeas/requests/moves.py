@@ -28,10 +28,12 @@ def move(
     status: Status,
     stage: Stage,
     now: datetime,
+    *,
+    unless_first: bool = False,
     **values: Any,
 ) -> None:
     """Move one request from what `row` says; further columns as keywords. Raises Conflict if it may not, or if
-    it isn't there any more.
+    it isn't there any more. `unless_first`: nor if somebody else became the first to approve it meanwhile.
     """
     check_status(Status(row["status"]), status)
     if row["stage"] == Stage.RECEIPT and row["status"] == Status.REQUIRES_INPUT and status not in CONFIRMED:
@@ -42,6 +44,8 @@ def move(
         )
     check_stage(Stage(row["stage"]), stage)
     expected = {"status": row["status"], "stage": row["stage"], "attempt": row["attempt"]}
+    if unless_first:
+        expected |= {"first_approved_by": row["first_approved_by"]}
     new = {"status": status, "stage": stage, "updated_at": now, **values}
     if not store.move_request(connection, row["id"], expected, new):
         raise Conflict("the request moved on meanwhile", where=row["id"], fix="look at it again")

@@ -52,7 +52,9 @@ class Proofs:
         if self.needed(policy):
             waiting = {"status": Status.IDENTITY_UNVERIFIED, "stage": Stage.VERIFY_IDENTITY}
             return waiting | {"must_verify": True}
-        status, stage = after_intake(self._installation.settings.require_manual_request_approval)
+        status, stage = after_intake(
+            self._installation.settings.require_manual_request_approval or policy["approvals"] is not None
+        )
         return {"status": status, "stage": stage, "must_verify": None}
 
     def send(self, stored: Iterable[tuple[Mapping[str, Any], Submission]], policies: Policies) -> None:

@@ -6,7 +6,7 @@ the others. Approval says nothing about identity: both are asked again where exe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -15,11 +15,12 @@ from sqlalchemy.engine import Connection
 from habeas.core.errors import BadInput, Conflict, NotFound
 from habeas.durable.leases import LeaseTimes
 from habeas.requests.answer import item_of, policies_of
+from habeas.requests.approval import PlanKey, Planned, approve_one, bound_plans, is_asked_again
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
 from habeas.requests.manual_webhooks import check_answered
-from habeas.requests.model import FINAL, Reason, Stage, Status
+from habeas.requests.model import Reason, Stage, Status
 from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
 from habeas.requests.notices import put_review
 from habeas.requests.sealing import open_identities
@@ -28,41 +29,56 @@ from habeas.store import audit, cohorts, switches
 from habeas.store import requests as store
 
 MAX_REASON = 200
-_NO_REASON = {"reason": None, "reason_detail": None}  # what stopped it before says nothing of how it ended
+_NO_REASON: dict[str, Any] = {
+    "reason": None,
+    "reason_detail": None,
+}  # what stopped it before isn't how it ended
 
-Change = Callable[[Connection, dict[str, Any], datetime], None]
+Change = Callable[[Connection, dict[str, Any], datetime], str | None]
+"""Moves one request; the action to be audited, where it isn't the usual one."""
 
 
-def approve(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bulk:
-    """Let pending requests run. fidesops' messages for what can't be approved."""
+def approve(
+    installation: Installation,
+    ids: Sequence[str],
+    *,
+    actor: Actor,
+    plans: Mapping[PlanKey, Planned] | None = None,
+    most: int = MAX_ITEMS,
+) -> Bulk:
+    """Let pending requests run, or note the first of two approvals (`approval`). fidesops' messages for what can't be
+    approved. `plans`: those that were looked at; else those of now, where a policy binds an approval to one.
+    """
+    wanted = bound_plans(installation, ids) if plans is None and len(ids) <= most else plans or {}
 
-    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
-        if row["status"] != Status.PENDING:
-            raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}, not pending")
-        reviewed = {"reviewed_at": now, "reviewed_by": actor.client_id}
-        move(connection, row, Status.APPROVED, Stage.QUEUED, now, **reviewed)
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> str | None:
+        if not approve_one(connection, row, actor, wanted, now):
+            return "privacy_request.approved_first"
         _tell(connection, installation, row, "request_approved", {})
+        return None
 
-    return _each(installation, ids, actor, "privacy_request.approved", change, wakes=True)
+    return _each(installation, ids, actor, "privacy_request.approved", change, wakes=True, most=most)
 
 
-def deny(installation: Installation, ids: Sequence[str], *, actor: Actor, reason: str | None = None) -> Bulk:
+def deny(
+    installation: Installation, ids: Sequence[str], *, actor: Actor, reason: str | None = None, most: int = MAX_ITEMS
+) -> Bulk:
     """Refuse requests that haven't begun. The reason is kept in the audit trail."""
     _check_reason(reason)
 
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
-        if Status.DENIED not in _denied_from(row):
+        if not may_be_denied(row):
             raise Conflict("Cannot transition status", where=row["id"], fix=f"it is {row['status']}")
-        values = {"reviewed_at": now, "reviewed_by": actor.client_id, "finished_processing_at": now, **_NO_REASON}
-        move(connection, row, Status.DENIED, Stage.DONE, now, **values)
+        values: dict[str, Any] = {"reviewed_at": now, "reviewed_by": actor.client_id, "finished_processing_at": now}
+        move(connection, row, Status.DENIED, Stage.DONE, now, **values, **_NO_REASON)
         _tell(connection, installation, row, "request_denied", {"reason": reason or ""})
 
-    return _each(
-        installation, ids, actor, "privacy_request.denied", change, detail={"reason": reason} if reason else None
-    )
+    return _each(installation, ids, actor, "privacy_request.denied", change, detail=_detail(reason), most=most)
 
 
-def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reason: str | None = None) -> Bulk:
+def cancel(
+    installation: Installation, ids: Sequence[str], *, actor: Actor, reason: str | None = None, most: int = MAX_ITEMS
+) -> Bulk:
     """Stop requests, also running ones as long as nothing of them is masked yet."""
     _check_reason(reason)
 
@@ -72,15 +88,13 @@ def cancel(installation: Installation, ids: Sequence[str], *, actor: Actor, reas
             raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
         if running:
             cohorts.shrink(connection, row["cohort_id"], 1)
-        values = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now, **_NO_REASON}
-        move(connection, row, Status.CANCELED, Stage.DONE, now, **values)
+        values: dict[str, Any] = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
+        move(connection, row, Status.CANCELED, Stage.DONE, now, **values, **_NO_REASON)
 
-    return _each(
-        installation, ids, actor, "privacy_request.canceled", change, detail={"reason": reason} if reason else None
-    )
+    return _each(installation, ids, actor, "privacy_request.canceled", change, detail=_detail(reason), most=most)
 
 
-def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bulk:
+def retry(installation: Installation, ids: Sequence[str], *, actor: Actor, most: int = MAX_ITEMS) -> Bulk:
     """Put requests that ended in error, or wait for somebody, back into the queue, to be planned anew.
 
     An erasure that stopped after its first write goes on instead, with the rows it froze and with all requests
@@ -97,9 +111,10 @@ def retry(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bu
             go_on(connection, row, now)
             going_on.add(row["cohort_id"])
             return
+        _check_not_asked_again(row)
         move(connection, row, Status.PENDING, _stage_again(row), now, **requeue_values(row))
 
-    return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True)
+    return _each(installation, ids, actor, "privacy_request.retried", change, wakes=True, most=most)
 
 
 def resume(
@@ -118,6 +133,7 @@ def resume(
         if row["status"] != Status.REQUIRES_INPUT:
             raise Conflict(f"can't be resumed: it is {row['status']}, not requires_input", where=row["id"])
         check_answered(connection, row["id"])
+        _check_not_asked_again(row)
         values = requeue_values(row)
         if claimed is not None:
             values |= decided_values(installation, row, claimed)
@@ -168,9 +184,10 @@ def _each(
     *,
     detail: dict[str, Any] | None = None,
     wakes: bool = False,
+    most: int = MAX_ITEMS,
 ) -> Bulk:
-    if len(ids) > MAX_ITEMS:
-        raise BadInput(f"more than {MAX_ITEMS} ids", where="request_ids", fix=f"send {MAX_ITEMS} at a time")
+    if len(ids) > most:
+        raise BadInput(f"more than {most} ids", where="request_ids", fix=f"send {most} at a time")
     bulk = Bulk()
     for request_id in dict.fromkeys(ids):
         try:
@@ -195,8 +212,10 @@ def _one(
         row = store.find_by_ids(connection, [request_id]).get(request_id)
         if row is None:
             raise NotFound(f"No privacy request found with id '{request_id}'")
-        change(connection, row, now)
-        audit.append(connection, installation.clock, actor.client_id, action, request_id, detail)
+        if row["deleted_at"] is not None or row["purged_at"] is not None:
+            raise Conflict("it was deleted", where=request_id, fix="submit a new request")
+        noted = change(connection, row, now) or action
+        audit.append(connection, installation.clock, actor.client_id, noted, request_id, detail)
         moved = store.find_by_ids(connection, [request_id])[request_id]
         policies = policies_of(store.find_policies(connection, ids=[moved["policy_id"]]))
     return item_of(moved, policies, now.date())
@@ -210,11 +229,14 @@ def _tell(
         put_review(connection, installation, name, row["id"], identities, values)
 
 
-def _denied_from(row: dict[str, Any]) -> frozenset[Status]:
-    """Empty where denying comes too late: a request that ended, runs or was approved is canceled instead."""
-    status = Status(row["status"])
-    waits = status in (Status.PENDING, Status.IDENTITY_UNVERIFIED, Status.REQUIRES_INPUT)
-    return frozenset({Status.DENIED}) if waits and status not in FINAL else frozenset()
+def may_be_denied(row: Mapping[str, Any]) -> bool:
+    """Whether denying comes in time: a request that ended, runs or was approved is canceled instead."""
+    return row["status"] in (Status.PENDING, Status.IDENTITY_UNVERIFIED, Status.REQUIRES_INPUT)
+
+
+def _check_not_asked_again(row: dict[str, Any]) -> None:
+    if is_asked_again(row):
+        raise Conflict("it waits for approval, since its plan changed", where=row["id"], fix="approve or deny it")
 
 
 def _stage_again(row: dict[str, Any]) -> Stage:

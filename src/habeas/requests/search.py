@@ -30,6 +30,7 @@ LOGS_PER_DATASET = 50  # of a verbose list, as fidesops
 # The audit trail's actions as fidesops names them among the results of a verbose list.
 _DECISIONS = {
     "privacy_request.approved": ("Request approved", "approved"),
+    "privacy_request.approved_first": ("Request approved by the first of two", "pending"),
     "privacy_request.denied": ("Request denied", "denied"),
     "privacy_request.canceled": ("Request canceled", "canceled"),
     "privacy_request.retried": ("Request retried", "retried"),

@@ -9,6 +9,7 @@ from habeas.requests.export import export_csv, export_jsonl
 from habeas.requests.intake import submit
 from habeas.requests.preview import Preview, explain, preview
 from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume, resume_all, retry
+from habeas.requests.review_many import decide_many, preview_decision
 from habeas.requests.search import RequestFilter, find, logs, plan, read_request, receipt
 from habeas.requests.verification import resend, told_config, verify
 
@@ -21,6 +22,7 @@ __all__ = [
     "approve",
     "cancel",
     "count_workers",
+    "decide_many",
     "deny",
     "explain",
     "export_csv",
@@ -31,6 +33,7 @@ __all__ = [
     "pause_all",
     "plan",
     "preview",
+    "preview_decision",
     "read_request",
     "receipt",
     "resend",

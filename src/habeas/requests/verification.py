@@ -175,14 +175,15 @@ def _accept(
     connection: Connection, installation: Installation, row: Mapping[str, Any], alternatives: Alternatives
 ) -> None:
     now = installation.clock.now()
-    status, stage = after_intake(installation.settings.require_manual_request_approval)
-    values = {
+    rules = store.find_policies(connection, ids=[row["policy_id"]])
+    asked = any(each["approvals"] is not None for each in rules)
+    status, stage = after_intake(installation.settings.require_manual_request_approval or asked)
+    values: dict[str, Any] = {
         "identity_verified_at": now,
         "sealed_identities": seal_identities(installation.vault, [(row["id"], alternatives)])[0],
         **kinds_of(each for group in alternatives for each in group),
     }
     move(connection, row, status, stage, now, **values)
-    rules = store.find_policies(connection, ids=[row["policy_id"]])
     actions = [each["rule_action_type"] for each in rules if each["rule_id"] is not None]
     _hold_duplicate(connection, installation, dict(row) | {"status": status, "stage": stage}, rules, alternatives)
     put_receipt(connection, installation, row["id"], address_to_verify(alternatives), actions)

@@ -22,6 +22,7 @@ from habeas.store.tables import dataset, policy, rule, rule_target, storage
 from habeas.store.tables import privacy_request as request
 
 USUAL = timedelta(days=30)
+_TWO = 2
 
 
 class Ready(NamedTuple):
@@ -38,7 +39,7 @@ class Ready(NamedTuple):
 class Group(NamedTuple):
     """Waiting requests that may run together. `kinds` is the JSON text as stored; `stamp` changes with every
     change of policies, connections, datasets and destinations, and is equal for equal configurations. `held`: how many
-    more there are that wait for a person and can't run.
+    more there are that wait for a person and can't run. `bound`: how many of all were approved for one plan alone.
     """
 
     policy_id: str
@@ -47,6 +48,7 @@ class Group(NamedTuple):
     size: int
     stamp: str
     held: int = 0
+    bound: int = 0
 
 
 def waiting_groups(connection: Connection, ready: Ready) -> list[Group]:
@@ -57,15 +59,15 @@ def waiting_groups(connection: Connection, ready: Ready) -> list[Group]:
     """
     oldest, due = sa.func.min(request.c.created_at), sa.func.min(request.c.due_date)
     held = sa.func.sum(sa.case((manual_webhooks.waits(), 1), else_=0))
-    ready_ones = sa.func.count() - held
+    ready_ones, bound = sa.func.count() - held, sa.func.count(request.c.approved_digest)
     found = (
-        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), ready_ones, _stamp(), held, oldest, due)
+        sa.select(request.c.policy_id, request.c.policy_key, _kinds(), ready_ones, _stamp(), held, bound, oldest, due)
         .where(*_claimable(ready), switches.is_off_clause(switches.PAUSED))
         .group_by(request.c.policy_id, request.c.policy_key, _kinds())
         .order_by(oldest, request.c.policy_id, _kinds())
     )
-    rows = sorted(connection.execute(found), key=lambda row: row[7] or row[6] + USUAL)
-    return [Group(*row[:6]) for row in rows]
+    rows = sorted(connection.execute(found), key=lambda row: row[8] or row[7] + USUAL)
+    return [Group(*row[:7]) for row in rows]
 
 
 def configuration_stamp(connection: Connection) -> str:
@@ -91,11 +93,22 @@ def claim_unseen(connection: Connection, group: Group, ready: Ready, most: int, 
     return connection.execute(_claiming(group, ready, most, values)).rowcount
 
 
+def unapprove(
+    connection: Connection, group: Group, ready: Ready, plan_digest: str, values: Mapping[str, Any]
+) -> list[str]:
+    """Write `values` to those requests of a group that were approved for another plan; their ids."""
+    other = (request.c.approved_digest.is_not(None), request.c.approved_digest != plan_digest)
+    moved = sa.update(request).where(*_claimable(ready), *_in_group(group), *other).values(**values)
+    return list(connection.execute(moved.returning(request.c.id)).scalars())
+
+
 def _claiming(group: Group, ready: Ready, most: int, values: Mapping[str, Any]) -> sa.Update:
+    digest = values.get("plan_digest")
+    approved = sa.or_(request.c.approved_digest.is_(None), request.c.approved_digest == digest)
     oldest = (
         sa.select(request.c.id, request.c.created_at, request.c.due_date)
         .where(*_claimable(ready), *_in_group(group), switches.is_off_clause(switches.PAUSED))
-        .where(~manual_webhooks.waits())
+        .where(~manual_webhooks.waits(), approved)
         .order_by(request.c.due_date.asc().nulls_last(), request.c.created_at, request.c.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -128,8 +141,15 @@ def started_at(now: Any) -> sa.ColumnElement[Any]:
 def _claimable(ready: Ready) -> tuple[sa.ColumnElement[bool], ...]:
     vouched = sa.and_(request.c.client_id.is_not(None), request.c.must_verify.is_not(True))
     vouched_or_verified = sa.or_(vouched, request.c.identity_verified_at.is_not(None))
-    conditions = (request.c.stage == ready.stage, request.c.status.in_(ready.statuses), vouched_or_verified)
+    reviewed = sa.or_(_unless_policy(policy.c.approvals.is_not(None)), request.c.reviewed_at.is_not(None))
+    by_two = sa.and_(request.c.first_approved_by.is_not(None), request.c.first_approved_by != request.c.reviewed_by)
+    approved = (reviewed, sa.or_(_unless_policy(policy.c.approvals == _TWO), by_two))
+    conditions = (request.c.stage == ready.stage, request.c.status.in_(ready.statuses), vouched_or_verified, *approved)
     return (*conditions, request.c.reviewed_at.is_not(None)) if ready.approval_required else conditions
+
+
+def _unless_policy(asks: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return request.c.policy_id.not_in(sa.select(policy.c.id).where(asks))
 
 
 def _in_group(group: Group) -> tuple[sa.ColumnElement[bool], ...]:

@@ -17,6 +17,7 @@ from habeas.api.access import Form, GuardedRoute, Here, bearer_token, needs
 from habeas.api.answers import FIRST_PAGE, PAGE_SIZE, PageNumber, PageOf, PageSize
 from habeas.api.errors import problem
 from habeas.api.failures import limit_failures
+from habeas.api.routes.login import LIMITED
 from habeas.core.errors import BadInput, Unauthorised
 from habeas.requests import clients
 from habeas.requests.bulk import Page
@@ -112,7 +113,7 @@ _REVOKE_BODY = _form_body(token="the token to revoke", client_id="unless in a he
 _INTROSPECT_BODY = _form_body(token="the token", client_id="unless in a header", client_secret="as client_id")  # noqa: S106 – descriptions
 
 
-@router.post("/oauth/token", response_model=TokenAnswer, openapi_extra=_TOKEN_BODY)
+@router.post("/oauth/token", response_model=TokenAnswer, responses=LIMITED, openapi_extra=_TOKEN_BODY)
 def create_token(request: Request, fields: Form, here: Here) -> Any:
     """An access token for client credentials, in the form or as HTTP Basic."""
     grant = fields.get("grant_type") or "client_credentials"
@@ -132,7 +133,7 @@ def create_token(request: Request, fields: Form, here: Here) -> Any:
     return TokenAnswer(access_token=issued.access_token, expires_in=issued.expires_in, scope=" ".join(issued.scopes))
 
 
-@router.post("/oauth/revoke", openapi_extra=_REVOKE_BODY)
+@router.post("/oauth/revoke", response_class=Response, responses=LIMITED, openapi_extra=_REVOKE_BODY)
 def revoke_token(request: Request, fields: Form, here: Here) -> Response:
     """Revoke a token at once (RFC 7009); 200 also for a token that isn't known.
 
@@ -189,7 +190,7 @@ def _invalid_client(refusal: Unauthorised) -> Response:
     return problem(401, str(refusal), code=refusal.code, more={"error": "invalid_client"}, headers=headers)
 
 
-@router.post("/oauth/introspect", response_model=IntrospectionAnswer, openapi_extra=_INTROSPECT_BODY)
+@router.post("/oauth/introspect", response_model=IntrospectionAnswer, responses=LIMITED, openapi_extra=_INTROSPECT_BODY)
 def introspect_token(request: Request, fields: Form, here: Here) -> Response:
     """What a token is worth now (RFC 7662). The caller proves itself as for revoking; it sees its own tokens, and with
     `client:read` all.

@@ -156,13 +156,6 @@ class LogAnswer(BaseModel):
     counts: dict[str, Any] | None
 
 
-class ReviewInput(BaseModel):
-    """Requests to decide about."""
-
-    request_ids: Annotated[list[str], Field(max_length=MAX_ITEMS)]
-    reason: str | None = None
-
-
 class ReasonInput(BaseModel):
     """Why a request is canceled."""
 
@@ -188,7 +181,11 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/privacy-request", response_model=BulkOf[PrivacyRequestAnswer])
+@router.post(
+    "/privacy-request",
+    response_model=BulkOf[PrivacyRequestAnswer],
+    responses={429: {"description": "too many calls without a token; Retry-After says how long"}},
+)
 def create_privacy_request(
     items: Annotated[list[Item], Body(max_length=MAX_ITEMS)],
     here: Here,
@@ -303,18 +300,6 @@ def get_privacy_requests(
         fields_to=actor if include_custom_privacy_request_fields else None,
         verbose=verbose,
     )
-
-
-@router.patch("/privacy-request/administrate/approve", response_model=BulkOf[PrivacyRequestAnswer])
-def approve_privacy_requests(given: Annotated[ReviewInput, Body()], here: Here, actor: Review) -> Bulk:
-    """Approve pending requests."""
-    return service.approve(here, given.request_ids, actor=actor)
-
-
-@router.patch("/privacy-request/administrate/deny", response_model=BulkOf[PrivacyRequestAnswer])
-def deny_privacy_requests(given: Annotated[ReviewInput, Body()], here: Here, actor: Review) -> Bulk:
-    """Deny requests that haven't begun."""
-    return service.deny(here, given.request_ids, actor=actor, reason=given.reason)
 
 
 @router.get("/privacy-request/{request_id}", response_model=PrivacyRequestAnswer)

@@ -28,7 +28,7 @@ def get_receipt_head(here: Here, _: Annotated[Actor, needs("receipt:read")]) -> 
 def get_receipt_chain(
     here: Here,
     _: Annotated[Actor, needs("receipt:read")],
-    after: Annotated[int, Query(ge=0, description="begin after the head of this number")] = 0,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="begin after the head of this number")] = 0,
     size: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> dict[str, Any]:
     """Signed heads in order, oldest first, as `docs/verify` checks them."""
