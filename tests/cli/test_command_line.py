@@ -40,7 +40,8 @@ COMMANDS = [
     "serve", "worker", "demo", "apply", "doctor", "dataset check", "dataset draft", "connection test",
     "connection list", "category list", "plan explain", "request submit", "request list", "request show",
     "request watch", "request approve", "request deny", "request retry", "receipt show", "receipt verify",
-    "receipt head", "event list", "execution pause", "execution resume", "execution status",
+    "receipt head", "event list", "event-webhook add",
+    "event-webhook replay", "execution pause", "execution resume", "execution status",
 ]  # fmt: skip
 
 

@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from apibook import Api, open_api
+from habeas.api.metrics import Scraper
+from habeas.api.metrics_listener import listening
+from habeas.core.errors import Unavailable
+from habeas.core.settings import split_bind
 from habeas.report.metrics import Days
 from habeas.requests import export
 from habeas.store.tables import execution_log, privacy_request
@@ -156,6 +161,41 @@ def test_metrics_for_prometheus(api: Api) -> None:
     assert found["habeas_requests_stopped", "refused"] == 1
     assert (found["habeas_requests_overdue",], found["habeas_requests_at_risk",]) == (1, 1)
     assert (found["habeas_oldest_open_request_days",], found["habeas_workers",]) == (62, 0)
+
+
+def test_metrics_tell_days_and_steps(api: Api) -> None:
+    token = {"Authorization": f"Bearer {api.token}"}
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(
+            api.runner.run(api.http.request("GET", "/metrics", headers=token)).text
+        )
+        for sample in family.samples
+    }
+    assert found["habeas_requests_received", "ccpa", "access"] == 3
+    assert found["habeas_answer_days_median", "ccpa", "access"] == 20
+    assert found["habeas_answer_days_mean", "ccpa", "access"] == 21
+
+
+def test_metrics_on_an_address_of_their_own_need_no_token(api: Api) -> None:
+    with listening("127.0.0.1:0", Scraper(api.installation).scrape) as port, httpx2.Client(trust_env=False) as client:
+        base = f"http://127.0.0.1:{port}"
+        answer = client.get(f"{base}/metrics")
+        assert (answer.status_code, answer.headers["content-type"][:10]) == (200, "text/plain")
+        assert 'habeas_requests{status="complete"} 5.0' in answer.text
+        assert NOBODY not in answer.text
+        assert "pri_" not in answer.text
+        for path in ("/", "/metrics/x", "/api/v1/privacy-request", "/api/v1/report/summary"):
+            assert client.get(f"{base}{path}").status_code == 404
+        assert client.post(f"{base}/metrics").status_code == 501
+        with pytest.raises(Unavailable, match="HABEAS_METRICS_BIND"), listening(f"127.0.0.1:{port}", bytes):
+            pass
+
+
+@pytest.mark.parametrize("bind", ["9464", "127.0.0.1", "127.0.0.1:99999", "::1:9464", "host:port"])
+def test_a_bind_that_is_none_is_refused(bind: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        split_bind(bind)
 
 
 def test_nothing_of_a_person_is_in_a_report(api: Api) -> None:

@@ -19,6 +19,7 @@ from habeas.api.edge import Edge
 from habeas.api.errors import add_error_handlers
 from habeas.api.event_watch import EventWatch
 from habeas.api.limits import CallLimit
+from habeas.api.metrics import Scraper
 from habeas.api.openapi import complete_document, problems
 from habeas.api.routes import (
     audit,
@@ -30,6 +31,7 @@ from habeas.api.routes import (
     deadlines,
     drafts,
     email,
+    event_webhooks,
     events,
     instructions,
     ledger,
@@ -81,6 +83,7 @@ def build_app(installation: Installation) -> FastAPI:
     app.state.failure_limit = CallLimit(*FAILURES_PER_ACCOUNT)
     app.state.address_limit = CallLimit(*FAILURES_PER_ADDRESS)
     app.state.public_limit = CallLimit(*PUBLIC_CALLS_PER_ADDRESS)
+    app.state.metrics = Scraper(installation)
     app.state.events = EventWatch(lambda: settle(installation).position)
     app.state.code_limit = CallLimit(*WRONG_CODES_PER_ADDRESS)
     api = APIRouter(prefix=API, responses=problems())
@@ -106,6 +109,7 @@ def build_app(installation: Installation) -> FastAPI:
         users,
         email,
         events,
+        event_webhooks,
         verification,
         consent,
         cryptography,

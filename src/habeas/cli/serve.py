@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,11 +71,24 @@ def serve(
         if supervisor is not None:
             supervisor.start()
         app = build_app(installation)
-        _listen(_server(app, settings, app.state.events.close), settings)
+        with _metrics(settings.metrics_bind, app.state.metrics.scrape):
+            _listen(_server(app, settings, app.state.events.close), settings)
     finally:
         if supervisor is not None:
             supervisor.stop()
         installation.close()
+
+
+@contextmanager
+def _metrics(bind: str | None, scrape: Callable[[], bytes]) -> Iterator[None]:
+    """Metrics on their own address while the block runs, where a setting names one."""
+    if bind is None:
+        yield
+        return
+    from habeas.api.metrics_listener import listening
+
+    with listening(bind, scrape):
+        yield
 
 
 def worker(

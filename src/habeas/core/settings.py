@@ -170,6 +170,13 @@ class Settings(BaseSettings):
             raise ValueError("give networks like 10.0.0.0/8, separated by commas")
         return tuple(str(ipaddress.ip_network(str(part).strip())) for part in parts if str(part).strip())
 
+    @field_validator("metrics_bind")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            split_bind(value)
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
@@ -179,6 +186,14 @@ class Settings(BaseSettings):
             # Read otherwise than meant, a part of the password would be the host, which messages name.
             raise ValueError("escape @ : / ? # [ ] % and spaces in user and password, as %40 for @")
         return value
+
+
+def split_bind(text: str) -> tuple[str, int]:
+    """Host and port of `host:port`, `[IPv6]:port` or `:port` (of this machine alone); raises ValueError."""
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise ValueError("give an address and a port, such as 127.0.0.1:9464 or [::1]:9464")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def load_settings(config_file: Path | None = None) -> Settings:

@@ -4,7 +4,7 @@ configuration, never anything of a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -28,6 +28,13 @@ class _Once(Collector):
         yield GaugeMetricFamily("habeas_requests_at_risk", "Open requests due within a week.", summary["at_risk"])
         oldest = summary["oldest_open_days"] or 0
         yield GaugeMetricFamily("habeas_oldest_open_request_days", "Age of the oldest open request.", oldest)
+        yield from _of_groups(summary["groups"])
+        steps = GaugeMetricFamily(
+            "habeas_steps", "Steps of the last year by connection.", labels=["connection", "status"]
+        )
+        for each in summary["connections"]:
+            steps.add_metric([each["connection"] or "", each["status"]], each["steps"])
+        yield steps
         yield GaugeMetricFamily("habeas_workers", "Workers that are alive.", self._workers)
 
 
@@ -36,6 +43,24 @@ def expose(summary: Mapping[str, Any], workers: int) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Once(summary, workers))
     return generate_latest(registry)
+
+
+def _of_groups(groups: Sequence[Mapping[str, Any]]) -> Iterator[GaugeMetricFamily]:
+    """Of the last year, by regime and action; days only where there was an answer."""
+    labels = ["regime", "action"]
+    received = GaugeMetricFamily("habeas_requests_received", "Requests of the last year.", labels=labels)
+    days = {
+        name: GaugeMetricFamily(f"habeas_answer_days_{name}", f"Days until an answer, {name}.", labels=labels)
+        for name in ("median", "mean")
+    }
+    for group in groups:
+        values = [group["regime"] or "", group["action"]]
+        received.add_metric(values, group["received"])
+        for name, family in days.items():
+            if group[f"{name}_days"] is not None:
+                family.add_metric(values, group[f"{name}_days"])
+    yield received
+    yield from days.values()
 
 
 def _family(name: str, text: str, label: str, sizes: Mapping[str, int]) -> GaugeMetricFamily:

@@ -17,9 +17,10 @@ from habeas.core.log import get_logger
 from habeas.core.settings import Settings
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.durable.leases import DataDirLock, LeaseKeeper
-from habeas.requests import sending
+from habeas.requests import event_delivery, sending
 from habeas.requests.announcing import Announcer
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
+from habeas.requests.event_delivery import EventSender
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
 from habeas.requests.recovery import Recovery
@@ -51,6 +52,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
             held.callback(_take_up(installation, recovery, executor_id))
             held.enter_context(_beside("messages", Sender(installation, executor_id).serve))
             held.enter_context(_beside("events", Announcer(installation).serve))
+            held.enter_context(_beside("event webhooks", EventSender(installation, executor_id).serve))
             get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)
             if began is not None:
                 began()
@@ -83,6 +85,7 @@ def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -
     if installation.database.dialect == "sqlite":
         recovery.take_over(None)
         sending.take_over(installation, None)
+        event_delivery.take_over(installation, None)
         return lambda: None
     keeper = LeaseKeeper(
         installation.database.url, executor_id, __version__, on_dead=lambda dead: _of_dead(installation, recovery, dead)
@@ -94,3 +97,4 @@ def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -
 def _of_dead(installation: Installation, recovery: Recovery, executor_id: str) -> None:
     recovery.take_over([executor_id])
     sending.take_over(installation, executor_id)
+    event_delivery.take_over(installation, executor_id)

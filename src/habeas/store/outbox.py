@@ -111,6 +111,33 @@ def forget_bodies(connection: Connection, before: datetime) -> int:
     return connection.execute(sa.update(outbox).where(*old).values(sealed_body=None)).rowcount
 
 
+def hold_back(connection: Connection, prefix: str, subjects: str, due_at: datetime) -> int:
+    """Let what waits for one receiver, whose subjects begin so, wait until a moment at least; how many."""
+    waiting = (*_of(prefix, subjects), outbox.c.claimed_by.is_(None), outbox.c.sent_at.is_(None))
+    sooner = outbox.c.due_at.is_(None) | (outbox.c.due_at < due_at)
+    held = sa.update(outbox).where(*waiting, outbox.c.failed_at.is_(None), sooner)
+    return connection.execute(held.values(due_at=due_at)).rowcount
+
+
+def give_up_all(connection: Connection, now: datetime, prefix: str, subjects: str, error: str) -> int:
+    """End as failed what waits for one receiver; how many."""
+    waiting = (*_of(prefix, subjects), outbox.c.sent_at.is_(None), outbox.c.failed_at.is_(None))
+    values = {"claimed_by": None, "claimed_at": None, "failed_at": now, "error": error}
+    return connection.execute(sa.update(outbox).where(*waiting).values(values)).rowcount
+
+
+def renew_all(connection: Connection, prefix: str, subjects: str) -> int:
+    """Let everything that failed for one receiver be claimed anew; how many. For messages that need no body."""
+    values = {"failed_at": None, "due_at": None, "attempts": 0}
+    failed = (*_of(prefix, subjects), outbox.c.failed_at.is_not(None))
+    return connection.execute(sa.update(outbox).where(*failed).values(values)).rowcount
+
+
+def drop_all(connection: Connection, prefix: str, subjects: str) -> None:
+    """Delete all that there is for one receiver."""
+    connection.execute(sa.delete(outbox).where(*_of(prefix, subjects)))
+
+
 def drop_old(connection: Connection, before: datetime, limit: int) -> int:
     """Delete up to `limit` messages that ended before a moment and can't be sent again; how many."""
     ended = sa.or_(outbox.c.sent_at < before, outbox.c.failed_at < before)
@@ -132,10 +159,21 @@ def release_all(connection: Connection, prefix: str, claimant: str | None = None
 
 
 def page(
-    connection: Connection, prefix: str, *, state: str | None, subject: str | None, offset: int, limit: int
+    connection: Connection,
+    prefix: str,
+    *,
+    state: str | None,
+    subject: str | None,
+    offset: int,
+    limit: int,
+    subjects: str | None = None,
 ) -> tuple[list[dict[str, object]], int]:
-    """Messages of a sender, newest first, and how many; never their bodies. States are those of `state_of`."""
+    """Messages of a sender, newest first, and how many; never their bodies. States are those of `state_of`;
+    `subjects`: only subjects that begin so.
+    """
     conditions = [outbox.c.kind.startswith(prefix, autoescape=True)]
+    if subjects is not None:
+        conditions.append(outbox.c.subject.startswith(subjects, autoescape=True))
     if state is not None:
         conditions.append(_STATES[state])
     if subject is not None:
@@ -158,6 +196,11 @@ _STATES: dict[str, sa.ColumnElement[bool]] = {
     "failed": outbox.c.failed_at.is_not(None),
 }
 STATES = tuple(_STATES)
+
+
+def _of(prefix: str, subjects: str) -> tuple[sa.ColumnElement[bool], ...]:
+    kind, subject = outbox.c.kind, outbox.c.subject
+    return kind.startswith(prefix, autoescape=True), subject.startswith(subjects, autoescape=True)
 
 
 def _held(claimant: str, ids: Collection[int]) -> tuple[sa.ColumnElement[bool], ...]:

@@ -7,19 +7,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import Response
 
 from habeas.api.access import GuardedRoute, Here, needs
+from habeas.api.metrics import USUAL_SPAN, Scraper
 from habeas.core.errors import BadQueryInput
-from habeas.report.exposition import MEDIA_TYPE, expose
+from habeas.report.exposition import MEDIA_TYPE
 from habeas.report.metrics import build_ccpa_table, build_summary
-from habeas.requests import service
 from habeas.requests.clients import Actor
 
 router = APIRouter(tags=["Reports"], route_class=GuardedRoute)
 metrics_router = APIRouter(tags=["Reports"], route_class=GuardedRoute)
-
-USUAL_SPAN = timedelta(days=365)
 
 
 class GroupAnswer(BaseModel):
@@ -111,12 +110,10 @@ def get_ccpa_table(
 
 
 @metrics_router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def get_metrics(here: Here, _: Read) -> Response:
+def get_metrics(request: Request, _: Read) -> Response:
     """Metrics for Prometheus, which sends a token as `authorization: {credentials: …}` says."""
-    now = here.clock.now()
-    with here.database.read() as connection:
-        summary = build_summary(connection, now, now, now)
-    return Response(expose(summary, service.count_workers(here)), media_type=MEDIA_TYPE)
+    scraper: Scraper = request.app.state.metrics
+    return Response(scraper.scrape(), media_type=MEDIA_TYPE)
 
 
 def _aware(moment: datetime | None) -> datetime | None:
