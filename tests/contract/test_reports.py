@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,8 +20,8 @@ from habeas.api.metrics_listener import listening
 from habeas.core.errors import Unavailable
 from habeas.core.settings import split_bind
 from habeas.report.metrics import Days
-from habeas.requests import export
-from habeas.store.tables import execution_log, privacy_request
+from habeas.requests import export, trail
+from habeas.store.tables import audit_trail, execution_log, privacy_request
 
 NOBODY = "ada@example.com"
 
@@ -166,7 +167,7 @@ def test_metrics_for_prometheus(api: Api) -> None:
 def test_metrics_tell_days_and_steps(api: Api) -> None:
     token = {"Authorization": f"Bearer {api.token}"}
     found = {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, sample.labels.get("regime"), sample.labels.get("action")): sample.value
         for family in text_string_to_metric_families(
             api.runner.run(api.http.request("GET", "/metrics", headers=token)).text
         )
@@ -232,3 +233,39 @@ def test_requests_as_json_lines(api: Api, monkeypatch: pytest.MonkeyPatch) -> No
     seen = api.ok("GET", "/audit-trail", params={"action": "privacy_request.revealed"})
     assert seen["total"] == 4
     assert api.call("GET", "/privacy-request", params=given | {"policy_key": "none"}).text == ""
+
+
+def test_requests_by_what_their_policy_does(api: Api) -> None:
+    for action, count in (("access", 4), ("erasure", 5)):
+        found = api.ok("GET", "/privacy-request", params={"action": action})
+        assert found["total"] == count
+        lines = api.call("GET", "/privacy-request", params={"action": action, "download_jsonl": True}).text
+        assert len(lines.splitlines()) == count
+        csv_lines = api.call("GET", "/privacy-request", params={"action": action, "download_csv": True}).text
+        assert len(csv_lines.splitlines()) == count + 1
+    assert api.call("GET", "/privacy-request", params={"action": "eat"}).status_code == 422
+
+
+def test_the_audit_trail_is_exported_whole_with_its_chain_checked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "AT_ONCE", 3)
+    total = api.ok("GET", "/audit-trail")["total"]
+    answer = api.call("GET", "/audit-trail/export")
+    assert answer.headers["content-type"].startswith("application/jsonl")
+    *entries, end = [json.loads(line) for line in answer.text.splitlines()]
+    assert end == api.ok("GET", "/audit-trail/chain")
+    assert (end["verified"], end["entries"], len(entries)) == (True, total, total)
+    assert [each["previous"] for each in entries[1:]] == [each["digest"] for each in entries[:-1]]
+    rows = list(csv.reader(api.call("GET", "/audit-trail/export", params={"format": "csv"}).text.splitlines()))
+    assert rows[0] == ["id", "created_at", "actor", "action", "subject", "detail", "previous", "digest"]
+    assert (len(rows), rows[-1][0], rows[-1][3]) == (total + 2, "chain", "verified")
+    changed = sa.update(audit_trail).where(audit_trail.c.id == entries[2]["id"])
+    with api.installation.database.begin() as connection:
+        connection.execute(changed.values(actor="somebody"))
+    try:
+        end = json.loads(api.call("GET", "/audit-trail/export").text.splitlines()[-1])
+        assert (end["verified"], end["broken_at"], end["entries"]) == (False, entries[2]["id"], 2)
+    finally:
+        with api.installation.database.begin() as connection:
+            connection.execute(changed.values(actor=entries[2]["actor"]))
+    assert api.call("GET", "/audit-trail/export", params={"format": "xml"}).status_code == 422
+    assert api.call("GET", "/audit-trail/export", token=api.token_with("report:read")).status_code == 403

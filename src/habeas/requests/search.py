@@ -53,6 +53,7 @@ class RequestFilter:
     external_id: str | None = field(default=None, repr=False)
     identity: str | None = field(default=None, repr=False)
     policy_key: str | None = None
+    action: str | None = None
     status: Sequence[Status] = ()
     created_lt: datetime | None = None
     created_gt: datetime | None = None
@@ -280,6 +281,7 @@ def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         statuses=tuple(sorted(statuses)),
         indexes=search_indexes(installation.vault, wanted.identity, region) if wanted.identity else None,
         policy_key=wanted.policy_key,
+        action=wanted.action,
         after=after,
         before=before,
         running=bool(late),

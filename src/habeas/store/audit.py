@@ -74,11 +74,22 @@ def verify_chain(connection: Connection) -> ChainReport:
     previous, count = FIRST, 0
     found = connection.execution_options(yield_per=1000).execute(sa.select(audit_trail).order_by(audit_trail.c.id))
     for row in found:
-        entry = Entry(row.actor, row.action, row.subject, row.detail)
-        if row.previous != previous or row.digest != _digest(previous, row.created_at, entry):
+        if not follows(previous, dict(row._mapping)):
             return ChainReport(count, row.id)
         previous, count = row.digest, count + 1
     return ChainReport(count, None)
+
+
+def follow(connection: Connection, after: int, limit: int) -> list[dict[str, Any]]:
+    """Whole entries behind one of an id, oldest first, with both digests."""
+    found = sa.select(audit_trail).where(audit_trail.c.id > after).order_by(audit_trail.c.id).limit(limit)
+    return [dict(row) for row in connection.execute(found).mappings()]
+
+
+def follows(previous: bytes, row: Mapping[str, Any]) -> bool:
+    """Whether an entry is whole, and follows the one of that digest."""
+    entry = Entry(row["actor"], row["action"], row["subject"], row["detail"])
+    return bool(row["previous"] == previous and row["digest"] == _digest(previous, row["created_at"], entry))
 
 
 def last_digest(connection: Connection) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from habeas.store.tables import audit_trail, provided_identity
+from habeas.store.tables import audit_trail, provided_identity, rule
 from habeas.store.tables import privacy_request as request
 
 _ID_LENGTH = 40  # pri_ and a UUID
@@ -37,6 +37,7 @@ class Wanted:
     indexes: Sequence[bytes] | None = field(default=None, repr=False)  # of one identity value
     field_index: bytes | None = field(default=None, repr=False)  # of one custom field's value
     policy_key: str | None = None
+    action: str | None = None  # that a rule of the policy has today
     after: tuple[tuple[str, datetime], ...] = ()  # column, bound
     before: tuple[tuple[str, datetime], ...] = ()
     running: bool = False  # only those whose clock doesn't stand
@@ -203,6 +204,9 @@ def _others(rows: sa.FromClause, wanted: Wanted) -> list[Column]:
         found.append(rows.c.status.in_(wanted.statuses) if len(wanted.statuses) > 1 else _only(rows, wanted))
     if wanted.policy_key:
         found.append(rows.c.policy_key == wanted.policy_key)
+    if wanted.action:
+        acting = sa.select(rule.c.policy_id).where(rule.c.action_type == wanted.action)
+        found.append(rows.c.policy_id.in_(acting))
     if wanted.running:
         found.append(rows.c.clock_stopped_at.is_(None))
     if wanted.duplicates is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from habeas.api.access import GuardedRoute, Here, needs
@@ -67,3 +68,17 @@ def get_audit_trail(
 def get_audit_chain(here: Here, _: Read) -> dict[str, Any]:
     """Check the whole chain now."""
     return trail.check(here)
+
+
+@router.get(
+    "/audit-trail/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/jsonl": {}, "text/csv": {}}, "description": "all entries"}},
+)
+def export_audit_trail(
+    here: Here, _: Read, format: Annotated[Literal["jsonl", "csv"], Query(description="of the file")] = "jsonl"
+) -> StreamingResponse:
+    """The whole trail in a stream, oldest first; the last line says whether each entry follows the one before."""
+    if format == "csv":
+        return StreamingResponse(trail.export_csv(here), media_type="text/csv")
+    return StreamingResponse(trail.export_jsonl(here), media_type="application/jsonl")
