@@ -52,13 +52,16 @@ class EventSender:
     def _serve(self, stop: threading.Event) -> None:
         with open_client(EgressPolicy(self._installation.settings.egress_allow)) as client:
             while not stop.is_set():
-                try:
-                    while not stop.is_set() and self.send_one(client):
-                        continue
-                except Exception as error:  # noqa: BLE001 – the worker loop: what is committed is found by the next round
-                    code = error.code if isinstance(error, HabeasError) else type(error).__name__
-                    get_logger(__name__).error("event_webhooks.round_failed", code=code, exc_info=True)
+                self._send_due(client, stop)
                 stop.wait(_LOOK_SECONDS)
+
+    def _send_due(self, client: httpx2.Client, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set() and self.send_one(client):
+                continue
+        except Exception as error:  # noqa: BLE001 – the worker loop: what is committed is found by the next round
+            code = error.code if isinstance(error, HabeasError) else type(error).__name__
+            get_logger(__name__).error("event_webhooks.round_failed", code=code, exc_info=True)
 
     def send_one(self, client: httpx2.Client) -> bool:
         """Send the oldest delivery that is due; whether there was one."""
