@@ -56,6 +56,21 @@ class Store:
             connection.execute(f"SET search_path = {self._schema}")
             connection.execute(statements)
 
+    def act_after_update(self, table: str, statement: str) -> None:
+        """Let a statement run whenever a row of the table was updated, as another application might."""
+        if self.kind == "sqlite":
+            self.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON {table} BEGIN {statement}; END")
+            return
+        if self.kind == "mariadb":
+            self.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON {table} FOR EACH ROW {statement}")
+            return
+        quoted = statement.replace("'", "''")
+        self.run(
+            f"CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
+            f"'BEGIN {quoted}; RETURN new; END'; "
+            f"CREATE TRIGGER meanwhile AFTER UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION meanwhile()"
+        )
+
     @property
     def schema(self) -> str:
         """Its schema in PostgreSQL."""

@@ -58,25 +58,10 @@ LEAVING = """
 """
 
 
-def meanwhile(store: Store, statement: str) -> None:
-    if store.kind == "sqlite":
-        store.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON note BEGIN {statement}; END")
-        return
-    if store.kind == "mariadb":
-        store.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON note FOR EACH ROW {statement}")
-        return
-    quoted = statement.replace("'", "''")
-    store.run(
-        f"CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
-        f"'BEGIN {quoted}; RETURN new; END'; "
-        "CREATE TRIGGER meanwhile AFTER UPDATE ON note FOR EACH ROW EXECUTE FUNCTION meanwhile()"
-    )
-
-
 @pytest.mark.parametrize("mask", ["null_rewrite", "hash"])
 def test_an_address_that_somebody_moved_into_is_kept(store: Store, mask: str) -> None:
     store.run(TABLES)
-    meanwhile(store, "INSERT INTO customer VALUES (3, 'new@example.com', 5)")
+    store.act_after_update("note", "INSERT INTO customer VALUES (3, 'new@example.com', 5)")
     store.describe(DATASET)
     ended = store.erase(mask=mask)
     assert (ended["status"], ended["outcome"]) == ("complete", "erased_with_kept"), ended["reason_detail"]
@@ -92,7 +77,7 @@ def test_an_address_that_somebody_moved_into_is_kept(store: Store, mask: str) ->
 def test_a_table_that_nobody_described_keeps_too(store: Store) -> None:
     store.run(TABLES)
     store.run("CREATE TABLE lease (id integer PRIMARY KEY, address_id integer REFERENCES address(id))")
-    meanwhile(store, "INSERT INTO lease VALUES (1, 6)")
+    store.act_after_update("note", "INSERT INTO lease VALUES (1, 6)")
     store.describe(DATASET)
     assert store.erase()["kept"] == {"shared_row": 1}
     assert store.rows("SELECT street FROM address ORDER BY id") == [(None,), ("Oak Street",)]
@@ -100,7 +85,7 @@ def test_a_table_that_nobody_described_keeps_too(store: Store) -> None:
 
 def test_a_row_is_not_deleted_either(store: Store) -> None:
     store.run(TABLES + "ALTER TABLE note ADD COLUMN mail text; UPDATE note SET mail = 'ada@example.com'")
-    meanwhile(store, "INSERT INTO customer VALUES (3, 'new@example.com', 5)")
+    store.act_after_update("note", "INSERT INTO customer VALUES (3, 'new@example.com', 5)")
     store.describe(LEAVING)
     assert store.erase()["kept"] == {"shared_row": 1}
     assert store.rows("SELECT id, street FROM address") == [(5, "Elm Street")]

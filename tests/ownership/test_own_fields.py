@@ -129,17 +129,7 @@ def test_a_value_that_changed_meanwhile_is_left(store: Store) -> None:
     """The trigger stands for another application: it acts when the subject's own row is masked, which comes first."""
     store.run(TABLES)
     change = "UPDATE household SET contact = 'new@example.com' WHERE id = 1"
-    if store.kind == "postgres":
-        quoted = change.replace("'", "''")
-        store.run(
-            f"CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
-            f"'BEGIN {quoted}; RETURN new; END'; "
-            "CREATE TRIGGER meanwhile AFTER UPDATE ON person FOR EACH ROW EXECUTE FUNCTION meanwhile()"
-        )
-    elif store.kind == "sqlite":
-        store.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON person BEGIN {change}; END")
-    else:
-        store.run(f"CREATE TRIGGER meanwhile AFTER UPDATE ON person FOR EACH ROW {change}")
+    store.act_after_update("person", change)
     store.describe(HOUSEHOLD.replace("{person: false}", "{person: false, erase_after: [db.person]}"))
     (item,) = ended(store, {"email": "ada@example.com"})
     assert households(store)[0] == (1, "new@example.com", "bob@example.com", "(202) 555-0101", "four")
