@@ -145,3 +145,42 @@ def test_whose_secret_may_be_changed(api: Api) -> None:
         answer = api.call("POST", f"/oauth/client/{client_id}/secret", json={"overlap_minutes": minutes})
         assert answer.status_code == 422
     assert works(api, client_id, secret)
+
+
+def test_a_refused_token_is_told_what_is_wrong_with_it(api: Api) -> None:
+    """RFC 6750 §3: no error code where no token was given, invalid_token, insufficient_scope with the scope."""
+    bare = api.call("GET", "/oauth/scope", token=None)
+    assert (bare.status_code, bare.headers["WWW-Authenticate"]) == (401, 'Bearer realm="habeas"')
+    wrong = api.call("GET", "/oauth/scope", token="garbage")
+    assert (wrong.status_code, wrong.headers["WWW-Authenticate"]) == (
+        401,
+        'Bearer realm="habeas", error="invalid_token"',
+    )
+    narrow = api.call("GET", "/oauth/scope", token=api.token_with("policy:read"))
+    assert (narrow.status_code, narrow.headers["WWW-Authenticate"]) == (
+        403,
+        'Bearer realm="habeas", error="insufficient_scope", scope="scope:read"',
+    )
+
+
+def test_a_token_is_answered_as_rfc_6749_says(api: Api) -> None:
+    """§5.1: not stored by any cache; §2.3.1: the client proves itself by Basic or in the body; §5.2: named errors."""
+    client_id, secret = api.client_with("scope:read")
+    form = {"grant_type": "client_credentials"}
+    by_basic = api.call("POST", "/oauth/token", token=None, data=form, auth=(client_id, secret))
+    by_body = api.call(
+        "POST", "/oauth/token", token=None, data=form | {"client_id": client_id, "client_secret": secret}
+    )
+    for answer in (by_basic, by_body):
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.json()["token_type"].lower() == "bearer"
+    for change, status, error in (
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        ({"scope": "policy:read"}, 400, "invalid_scope"),
+        ({"client_secret": "wrong"}, 401, "invalid_client"),
+    ):
+        given = form | {"client_id": client_id, "client_secret": secret} | change
+        answer = api.call("POST", "/oauth/token", token=None, data=given)
+        assert (answer.status_code, answer.json()["error"]) == (status, error)
+        assert answer.headers["Cache-Control"] == "no-store"

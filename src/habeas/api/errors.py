@@ -20,10 +20,12 @@ from starlette.responses import Response
 from habeas.core.errors import HabeasError, Refused, Unauthorised
 from habeas.core.log import get_logger
 from habeas.dataset.problem import DatasetProblems
+from habeas.requests.clients import InsufficientScope
 from habeas.requests.codes import TooSoon
 from habeas.requests.sign_in import SignInLocked
 
 MEDIA_TYPE = "application/problem+json"
+CHALLENGE = 'Bearer realm="habeas"'  # RFC 6750 §3; an error code where a token was given
 
 
 class TooManyCalls(HabeasError):
@@ -54,11 +56,13 @@ def problem(
     return Response(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def answer_error(error: HabeasError) -> Response:
-    """The answer for one of our errors."""
+def answer_error(error: HabeasError, *, with_token: bool) -> Response:
+    """The answer for one of our errors, to a call with or without a Bearer token."""
     headers: dict[str, str] = {}
     if isinstance(error, Unauthorised):
-        headers["WWW-Authenticate"] = 'Bearer realm="habeas"'
+        headers["WWW-Authenticate"] = CHALLENGE + (', error="invalid_token"' if with_token else "")
+    if isinstance(error, InsufficientScope):
+        headers["WWW-Authenticate"] = f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'
     if isinstance(error, TooManyCalls | TooSoon | SignInLocked):
         headers["Retry-After"] = str(error.after)
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -91,8 +95,9 @@ def add_error_handlers(app: FastAPI) -> None:
     """Register the handlers with the application."""
 
     @app.exception_handler(HabeasError)
-    async def ours(_request: Request, error: HabeasError) -> Response:
-        return answer_error(error)
+    async def ours(request: Request, error: HabeasError) -> Response:
+        given = request.headers.get("authorization", "").lower().startswith("bearer ")
+        return answer_error(error, with_token=given)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:

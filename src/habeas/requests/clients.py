@@ -44,7 +44,15 @@ class Actor:
     def require(self, scope: str) -> None:
         """Raises Forbidden without that scope."""
         if scope not in self.scopes:
-            raise Forbidden("Not Authorized for this action", fix=f"the token needs the scope {scope}")
+            raise InsufficientScope(scope)
+
+
+class InsufficientScope(Forbidden):
+    """A valid token without the scope that this needs."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("Not Authorized for this action", fix=f"the token needs the scope {scope}")
+        self.scope = scope
 
 
 PUBLIC = Actor("", frozenset())
