@@ -58,17 +58,7 @@ def problem(
 
 def answer_error(error: HabeasError, *, with_token: bool) -> Response:
     """The answer for one of our errors, to a call with or without a Bearer token."""
-    headers: dict[str, str] = {}
-    if isinstance(error, Unauthorised):
-        headers["WWW-Authenticate"] = CHALLENGE + (', error="invalid_token"' if with_token else "")
-    if isinstance(error, InsufficientScope):
-        headers["WWW-Authenticate"] = f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'
-    if isinstance(error, TooManyCalls | TooSoon | SignInLocked):
-        headers["Retry-After"] = str(error.after)
-    elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = "1"
-    elif error.status == HTTPStatus.REQUEST_TIMEOUT:  # the rest of its body may still come
-        headers["Connection"] = "close"
+    headers = _headers(error, with_token=with_token)
     more = {"where": error.where, "fix": error.fix}
     if isinstance(error, DatasetProblems):
         items = [each.detail(() if each.loc[:1] == ("body",) else ("body",)) for each in error.problems]
@@ -77,6 +67,20 @@ def answer_error(error: HabeasError, *, with_token: bool) -> Response:
         found = (isinstance(error, Refused) and error.problems) or (error,)
         return problem(error.status, [_fault(each) for each in found], code=error.code, more=more)
     return problem(error.status, str(error), code=error.code, more=more, headers=headers)
+
+
+def _headers(error: HabeasError, *, with_token: bool) -> dict[str, str]:
+    if isinstance(error, InsufficientScope):
+        return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'}
+    if isinstance(error, Unauthorised):
+        return {"WWW-Authenticate": CHALLENGE + (', error="invalid_token"' if with_token else "")}
+    if isinstance(error, TooManyCalls | TooSoon | SignInLocked):
+        return {"Retry-After": str(error.after)}
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": "1"}
+    if error.status == HTTPStatus.REQUEST_TIMEOUT:  # the rest of its body may still come
+        return {"Connection": "close"}
+    return {}
 
 
 def _fault(error: HabeasError) -> dict[str, object]:
