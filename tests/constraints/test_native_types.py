@@ -73,11 +73,15 @@ MARIADB = [
     ("timestamp", UNIQUE, ("'1980-02-03 04:05:06'", "'1980-02-03 04:05:07'")),
     ("time", UNIQUE, ("'25:00:00'", "'26:00:00'")),
     ("binary(8)", UNIQUE, ("'a'", "'b'")),
+    ("inet6", NOT_NULL, ("'2001:db8::1'", "'2001:db8::2'")),
+    ("inet4", NOT_NULL, ("'192.0.2.1'", "'192.0.2.2'")),
+    ("uuid", NOT_NULL, ("'6ccd780c-baba-1026-9564-5b8c656024db'", "'6ccd780c-baba-1026-9564-5b8c656024dc'")),
+    ("uuid", UNIQUE, ("'6ccd780c-baba-1026-9564-5b8c656024db'", "'6ccd780c-baba-1026-9564-5b8c656024dc'")),
 ]
 MARIADB_REFUSED = [
+    ("inet6", UNIQUE, ("'2001:db8::1'", "'2001:db8::2'")),
     ("year", UNIQUE, ("1980", "1981")),
     ("bit(8)", UNIQUE, ("b'101'", "b'110'")),
-    ("inet6", NOT_NULL, ("'2001:db8::1'", "'2001:db8::2'")),
     ("bit(64)", UNIQUE, ("b'101'", "b'110'")),
     ("decimal(1,0)", UNIQUE, ("1", "2")),
     ("float(3,2)", UNIQUE, ("1", "2")),

@@ -113,7 +113,7 @@ def test_explanation_holds_statements_and_counts_and_survives_json() -> None:
         return [Spoken(plan.steps[index].address, "rows", "SELECT\n  1") for index in segment.steps]
 
     told = explain(plan, statements, {0: {Standing.OWN: 1, Standing.PERSON: 3}})
-    assert "  shop:customer: 1 the person's, 3 somebody else\n" in told.render()
+    assert "  shop:customer: 1 the person's, 3 somebody else's\n" in told.render()
     assert "    rows: SELECT 1\n" in told.render()
     assert msgspec.convert(told.document(), Explanation) == told
     assert explain(plan, counts={}).collections[0].rows == {}

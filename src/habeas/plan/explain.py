@@ -23,16 +23,16 @@ _FOUND = {
     "own": "the person's",
     "shared": "shared",
     "shared_row": "also somebody else's",
-    "context": "context",
-    "person": "somebody else",
+    "context": "shown as context",
+    "person": "somebody else's",
 }
 """Standings, as counts of rows tell them to people."""
 
 _SUBSTITUTED = {
     "type": "the policy's strategy doesn't fit the column's type",
     "not_null": "the column can't be NULL",
-    "unique": "the column is unique, so each row gets a value of its own",
-    "natural_key": "the column is a key, so each row gets a value of its own",
+    "unique": "the column is unique",
+    "natural_key": "the column is a key",
 }
 _KEPT = {
     "key_kept": "a number or UUID that only joins rows (key_kept)",
@@ -202,14 +202,14 @@ def _part(
 
 
 def _seed(seed: Seed) -> str:
-    how = "as given" if seed.match == "exact" else "in any spelling"
-    how += "" if seed.declared else ", though it isn't said to hold it"
-    return f"{seed.column} = the given {seed.kind}, {how}"
+    how = "written exactly as given" if seed.match == "exact" else "in any spelling"
+    unsaid = "" if seed.declared else ", though no dataset says that it holds one"
+    return f"the given {seed.kind} in {seed.column}, {how}{unsaid}"
 
 
 _POINTS = {
-    "to_source": "its rows point to those",
-    "to_target": "those rows point to it",
+    "to_source": "these rows point to those",
+    "to_target": "those rows point to these",
     "neither": "neither of the two is a key",
 }
 
@@ -228,21 +228,19 @@ def _held_back(plan: Plan, step: Step) -> Iterator[str]:
     for link in step.links:
         for rival in link.rivals:
             people = plan.steps[rival.people].address
-            by = f"found by {_names(link.columns)}, "
-            texts[
-                f"{by}{_names(rival.columns)} names another row of {people} (kept as {_STANDING[rival.standing]})"
-            ] = None
+            names = f"found by {_names(link.columns)} while {_names(rival.columns)} names somebody else of {people}"
+            texts[f"{names} ({_STANDING[rival.standing]})"] = None
     for pointing in step.pointings:
         texts[_pointing(plan, pointing)] = None
     yield from texts
 
 
 def _pointing(plan: Plan, pointing: Pointing) -> str:
-    known = "that isn't the subject's" if pointing.step is not None else "that the plan doesn't search"
-    table = plan.steps[pointing.step].address if pointing.step is not None else f"table {pointing.table}"
-    if pointing.far:
-        return f"rows of {table} in another store may point to it by {_names(pointing.columns)} (kept as shared_row)"
-    return f"a row of {table} {known} points to it by {_names(pointing.columns)} (kept as shared_row)"
+    by = f"points to it by {_names(pointing.columns)} (shared_row)"
+    if pointing.step is None:
+        return f"any row of table {pointing.table}, which isn't searched, {by}"
+    table = plan.steps[pointing.step].address
+    return f"somebody else's row of {table}{', in another store,' if pointing.far else ''} {by}"
 
 
 _IF_HELD = {
@@ -276,11 +274,11 @@ def _effect(mask: Mask) -> str:
     """What is written, in words; a constant is the policy's own text, not data."""
     if isinstance(mask.expression, Null):
         return "NULL"
-    cut = f", cut to {mask.length}" if mask.length is not None else ""
+    cut = f", cut to {mask.length} characters" if mask.length is not None else ""
     if isinstance(mask.expression, Constant):
         return msgspec.json.encode(mask.expression.value).decode()
     where = "computed by the store" if mask.form == "pushed" else "computed by habeas"
-    return f"{mask.strategy} {where}{', per row' if mask.per_row else ''}{cut}"
+    return f"{mask.strategy}{' for each row' if mask.per_row else ''}, {where}{cut}"
 
 
 def _names(columns: Sequence[str]) -> str:
@@ -294,13 +292,13 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"would also be looked up by, if given: {', '.join(explanation.absent_kinds)}"
     if not explanation.collections:
         yield "nothing is read or written: no collection that can be searched holds what the policy targets"
-    segment = -1
+    segment, turns = -1, len({part.write_order for part in explanation.collections} - {None})
     for part in explanation.collections:
         if part.segment != segment:
             segment = part.segment
             yield ""
             yield f"[{segment + 1}] connection {part.connection}"
-        yield from _part_lines(part)
+        yield from _part_lines(part, turns)
     if explanation.not_searched:
         yield ""
         yield "not searched"
@@ -308,21 +306,32 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     if explanation.warnings:
         yield ""
         yield "warnings"
-        for each in explanation.warnings:
-            yield f"  {each.address}: {each.message}"
-            yield from (f"    {line}" for line in each.fix.replace("; CREATE INDEX", "\nCREATE INDEX").splitlines())
+        yield from _warning_lines(explanation.warnings)
 
 
-def _part_lines(part: CollectionPart) -> Iterator[str]:
+def _warning_lines(warnings: Sequence[Caution]) -> Iterator[str]:
+    """Each place once, with all that is said of it."""
+    by_place: dict[str, list[Caution]] = {}
+    for each in warnings:
+        by_place.setdefault(each.address, []).append(each)
+    for place, said in by_place.items():
+        yield f"  {place}"
+        for each in said:
+            yield f"    {each.message}"
+            fixes = each.fix.split("; ") if each.code == "scan" else each.fix.splitlines()
+            yield from (f"      {line}" for line in fixes)
+
+
+def _part_lines(part: CollectionPart, turns: int) -> Iterator[str]:
     yield f"  {part.address}{_rows(part.rows)}"
     yield from (f"    found by {each}" for each in part.found_by)
-    yield from (f"    held back if {each}" for each in part.held_back_by)
+    yield from (f"    left as it is where {each}" for each in part.held_back_by)
     if part.reads:
         yield f"    reads {', '.join(part.reads)}"
     if part.deletes:
-        yield f"    deletes rows{_turn(part)}"
+        yield f"    deletes rows{_turn(part, turns)}{_known_by(part)}"
     elif part.writes:
-        yield f"    masks{_turn(part)}"
+        yield f"    masks{_turn(part, turns)}{_known_by(part)}"
     yield from (f"      {each}" for each in part.delete_notes)
     yield from _write_lines(part)
     yield from (f"    keeps {each.field}: {_KEPT.get(each.reason, each.reason)}" for each in part.kept)
@@ -337,10 +346,14 @@ def _write_lines(part: CollectionPart) -> Iterator[str]:
         yield f"      {write.field} := {write.effect}{substituted}"
 
 
-def _turn(part: CollectionPart) -> str:
-    """When its rows are written, counted from 1, and by what they are told apart."""
-    turn = "" if part.write_order is None else f", turn {part.write_order + 1}"
-    return f"{turn}, by key {_names(part.key)}" if part.key else turn
+def _turn(part: CollectionPart, turns: int) -> str:
+    """When its rows are written, where that isn't all at once."""
+    return "" if part.write_order is None or turns == 1 else f" in turn {part.write_order + 1} of {turns}"
+
+
+def _known_by(part: CollectionPart) -> str:
+    """By what rows are known again when they are written."""
+    return f", each row known by its {_names(part.key)}" if part.key else ""
 
 
 def _rows(rows: Mapping[str, int] | None) -> str:

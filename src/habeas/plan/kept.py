@@ -30,7 +30,8 @@ class KeptRows(msgspec.Struct, frozen=True):
 
     def lines(self) -> Iterator[str]:
         """The same as text."""
-        yield f"    keeps {self.rows} rows, {self.reason}: {' or '.join(self.because)}"
+        yield f"    keeps {self.rows} {'row' if self.rows == 1 else 'rows'} ({self.reason}), since"
+        yield from (f"      {'or ' if number else ''}{each}" for number, each in enumerate(self.because))
         yield f"      to change it, {self.fix}"
 
 

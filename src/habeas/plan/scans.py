@@ -6,7 +6,7 @@ Judged from the live schema's index list alone; where a store shows none, nothin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from habeas.core.address import CollectionAddress
@@ -65,48 +65,51 @@ def seed_expression(column: str, kind: str, match: IdentityMatch) -> str:
 
 
 def warn_scans(draft: Draft) -> Draft:
-    """Name each lookup that reads a whole table."""
+    """Name each collection that is read whole, once, with all lookups that make it so."""
     found = [
-        caution
+        _caution(step, scans)
         for step in draft.steps
         if CollectionAddress.parse(step.address) in draft.graph.nodes
-        for caution in _scans(step, draft.graph.nodes[CollectionAddress.parse(step.address)])
+        if (scans := dict(_scans(step, draft.graph.nodes[CollectionAddress.parse(step.address)])))
     ]
     return replace(draft, warnings=(*draft.warnings, *found))
 
 
-def _scans(step: Step, node: Node) -> Iterator[Caution]:
+def _caution(step: Step, scans: Mapping[str, str]) -> Caution:
+    lookups = ", nor ".join(scans)
+    message = f"no index serves the lookup {lookups}: the whole table is read"
+    return Caution(step.address, "scan", message, "; ".join(dict.fromkeys(scans.values())))
+
+
+def _scans(step: Step, node: Node) -> Iterator[tuple[str, str]]:
+    """Lookups that no index serves, and what would."""
     if node.table is None or node.table.is_view:
         return
     for seed in step.seeds if step.own_of is None else ():  # shared rows are looked at by their keys
         if not seed.indexed:
             needed = _canonical_indexes(node, seed.kind, seed.match)
-            yield _seed_scan(step, seed, needed, by_expression=node.table.expression_indexes)
+            advice = _seed_advice(step, seed, needed, by_expression=node.table.expression_indexes)
+            yield f"by {seed.kind} in {seed.column}", advice
     for columns in dict.fromkeys(link.columns for link in step.links if not link.indexed):
-        names = ", ".join(columns)
-        message = f"no index serves the lookup by {names}: the whole table is read"
         fix = _create_index(step, columns, ", ".join(map(_quoted, columns)))
-        yield Caution(step.address, "scan", message, _IN_A_COLUMN if _is_inside(step, columns) else fix)
+        yield f"by {', '.join(columns)}", _IN_A_COLUMN if _is_inside(step, columns) else fix
 
 
-def _seed_scan(step: Step, seed: Seed, needed: tuple[tuple[str, ...], ...], *, by_expression: bool) -> Caution:
-    message = f"no index serves the lookup by {seed.kind} in {seed.column}: the whole table is read"
-    if needed and not _is_inside(step, (seed.column,)):
+def _seed_advice(step: Step, seed: Seed, needed: tuple[tuple[str, ...], ...], *, by_expression: bool) -> str:
+    if _is_inside(step, (seed.column,)):
+        return _IN_A_COLUMN
+    if needed:
         fixes = (
             _create_index(step, (seed.column, str(number)), ", ".join(each).format(_quoted(seed.column)))
             for number, each in enumerate(needed, 1)
         )
-        return Caution(step.address, "scan", message, "; ".join(fixes))
+        return "; ".join(fixes)
     if _by_last_digits(seed.kind, seed.match):
-        fix = "store the number in one form and declare identity_match: exact, with an index on the column"
-        return Caution(step.address, "scan", message, fix)
-    if _is_inside(step, (seed.column,)):
-        return Caution(step.address, "scan", message, _IN_A_COLUMN)
+        return "store the number in one form and declare identity_match: exact, with an index on the column"
     expression = seed_expression(seed.column, seed.kind, seed.match)
     if expression != _quoted(seed.column) and not by_expression:
-        fix = "store the address in one form and declare identity_match: exact, with an index on the column"
-        return Caution(step.address, "scan", message, fix)
-    return Caution(step.address, "scan", message, _create_index(step, (seed.column,), expression))
+        return "store the address in one form and declare identity_match: exact, with an index on the column"
+    return _create_index(step, (seed.column,), expression)
 
 
 def _is_inside(step: Step, columns: Paths) -> bool:

@@ -45,6 +45,8 @@ CONSTANTS: Mapping[TypeFamily, str | int | float | bool] = {
 _NATIVE_CONSTANTS: Mapping[str, str] = {
     "inet": "0.0.0.0/32",  # as its text has it, by which it is verified
     "cidr": "0.0.0.0/32",
+    "inet4": "0.0.0.0",  # noqa: S104 - a value to be written; MariaDB's two
+    "inet6": "::",
     "macaddr": "00:00:00:00:00:00",
     "macaddr8": "00:00:00:00:00:00:00:00",
     "tsvector": "",

@@ -319,6 +319,9 @@ class StepWrites:
         if isinstance(mask.expression, Null):
             return f"{operand} IS NULL"
         value = self._value(position, mask, compiler)
+        if column.type.family is TypeFamily.OTHER:
+            # Bytes of some types, such as MariaDB's addresses, aren't those of their text.
+            operand = self.dialect.text_of(operand, column.type)
         by_value = position in self.valued or column.type.family in (TypeFamily.JSON, TypeFamily.OTHER)
         same = self.dialect.same_value(operand, value) if by_value else f"{operand} = {value}"
         return f"({operand} IS NULL OR {same})"
