@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 
 ROOT = {"HABEAS_OAUTH_ROOT_CLIENT_ID": "root", "HABEAS_OAUTH_ROOT_CLIENT_SECRET": "root-secret-of-the-tests"}
-FINAL = {"complete", "error", "denied", "canceled", "requires_input"}
+FINAL = {"complete", "error", "denied", "canceled", "requires_input", "paused"}
 
 
 def free_port() -> int:

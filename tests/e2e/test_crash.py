@@ -17,12 +17,19 @@ import crashbook
 import habeas
 import killbook
 from crashbook import Case, Databases
-from habeas.durable.boundary import BOUNDARIES, OF_DELETES, OF_MESSAGES
+from habeas.durable.boundary import BOUNDARIES, OF_DELETES, OF_MESSAGES, OF_PAUSES
 
 SOURCE = Path(habeas.__file__).parent
 WORKING = (
     *("requests/dispatch", "requests/attempt", "requests/ending", "requests/flow", "requests/packaging"),
-    *("requests/recovery", "requests/judging", "requests/ledger_run", "execute"),
+    *(
+        "requests/recovery",
+        "requests/judging",
+        "requests/ledger_run",
+        "requests/pausing",
+        "requests/manual.py",
+        "execute",
+    ),
 )
 """Where a worker makes something durable."""
 
@@ -32,6 +39,7 @@ BESIDE = {
     "requests/dispatch.py:_end": "claim.before",
     "requests/ending.py:refuse_members": "fail.before: one guarded transaction too",
     "requests/ending.py:requeue": "fail.before: one guarded transaction too",
+    "requests/manual.py:_answer": "none: a call, one transaction with the answer and the move",
     "requests/judging.py:_set_aside": "fail.before: one guarded transaction too",
     "requests/ledger_run.py:save": "replay.unit",
     "requests/recovery.py:_resume": "attempt.taken: takes over, which the next sweep does again",
@@ -62,7 +70,7 @@ def test_killed_at_random_everything_ends_well_and_once() -> None:
 
 def test_every_boundary_is_reached_in_code_and_by_a_case() -> None:
     named = [name for _, tree in modules() for name in reached(tree)]
-    assert set(named) == {*BOUNDARIES, *OF_DELETES, *OF_MESSAGES}
+    assert set(named) == {*BOUNDARIES, *OF_DELETES, *OF_MESSAGES, *OF_PAUSES}
     assert {case.boundary for case in crashbook.one_each()} == set(BOUNDARIES)
 
 

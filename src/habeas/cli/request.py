@@ -31,6 +31,8 @@ def register(app: typer.Typer) -> None:
     commands.command()(retry)
     commands.command()(verify)
     commands.command()(resume)
+    commands.command("answer")(answer_question)
+    commands.command("confirm-erasure")(confirm_erasure)
     app.add_typer(commands, name="request")
 
 
@@ -229,4 +231,37 @@ def resume(
     body = None if claimed is None else {"claimed_identities": claimed}
     with open_client(place) as client:
         request = client.call("POST", f"/privacy-request/{request_id}/resume_from_requires_input", json=body)
+    answer(place.as_json, request, lambda out: out.print(f"{request_id} {request['status']}", markup=False))
+
+
+@placed
+def answer_question(
+    place: Place,
+    request_id: RequestId,
+    file: Annotated[typer.FileText, typer.Argument(metavar="FILE", help="JSON array of rows; - reads it from stdin.")],
+) -> None:
+    """Give a paused request the rows that only people can see; [] if there are none."""
+    import json
+
+    try:
+        rows = json.load(file)
+    except ValueError as problem:
+        raise typer.BadParameter(f"is not JSON: {problem}", param_hint="FILE") from None
+    _answer(place, request_id, "manual_input", rows)
+
+
+@placed
+def confirm_erasure(
+    place: Place, request_id: RequestId, rows: Annotated[int, typer.Argument(min=0, help="How many rows are erased.")]
+) -> None:
+    """Confirm to a paused request that all rows it asks for are erased."""
+    _answer(place, request_id, "erasure_confirm", {"row_count": rows})
+
+
+def _answer(place: Place, request_id: str, verb: str, body: Any) -> None:
+    from habeas.cli.client import open_client
+    from habeas.cli.output import answer
+
+    with open_client(place) as client:
+        request = client.call("POST", f"/privacy-request/{request_id}/{verb}", json=body)
     answer(place.as_json, request, lambda out: out.print(f"{request_id} {request['status']}", markup=False))

@@ -330,6 +330,12 @@ class Connector(ABC):
     @abstractmethod
     def __init__(self, secrets: BaseModel) -> None: ...
 
+    def with_answers(self, answers: Any) -> Connector:
+        """This connector for one cohort, whose questions and answers (`answered.question.Answers`) are handed to kinds
+        for which somebody answers. All others need none.
+        """
+        return self
+
     @abstractmethod
     def check(self) -> CheckResult:
         """Try to reach the system with the given credentials. Never raises for a system that is down."""

@@ -41,6 +41,9 @@ BOUNDARIES = (
 OF_MESSAGES = ("message.claimed", "message.sent")
 """Those that a message comes by on its way out."""
 
+OF_PAUSES = ("pause.before", "pause.after")
+"""Those that a request comes by when it begins to wait for somebody."""
+
 OF_DELETES = ("untie.chunk", "delete.together")
 """Further ones, which only a request comes by that deletes rows whose foreign keys form a cycle."""
 

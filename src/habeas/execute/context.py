@@ -72,6 +72,7 @@ class CohortContext:
     region: str = "US"
     erased: Erased | None = None  # rows that an earlier erasure left: they are nobody's
     wrote: Callable[[], None] = lambda: None  # called when a store may have been written to
+    told: Callable[[Step], str] = lambda _: "success"  # what the log says of a step that is erased
 
     @contextmanager
     def writer(self, connection: str) -> Iterator[Writer]:

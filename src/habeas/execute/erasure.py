@@ -109,7 +109,7 @@ def run_verify(context: CohortContext, epoch: int, result: ErasureResult) -> Era
         tallies = [final.tallies.setdefault(step.index, Tally()) for step in steps]
         late = [verify_step(context, freezer, *each) for each in zip(steps, tallies, strict=True)]
         if not any(late):
-            context.log([_complete(*each) for each in zip(steps, tallies, strict=True)])
+            context.log([_complete(context, *each) for each in zip(steps, tallies, strict=True)])
             return final
     raise StillWritten("values were still there after being written", where=steps[late.index(True)].address)
 
@@ -267,7 +267,7 @@ def _settle(
     raise StillWritten("values were still there after being written", where=step.address)
 
 
-def _complete(step: Step, tally: Tally) -> LogEntry:
+def _complete(context: CohortContext, step: Step, tally: Tally) -> LogEntry:
     frozen = tally.frozen.total() - tally.withheld.total()
     vanished = tally.vanished.total()
     counts = {"frozen": frozen, "masked": frozen - vanished}
@@ -276,4 +276,4 @@ def _complete(step: Step, tally: Tally) -> LogEntry:
         counts = {"frozen": frozen, "deleted": frozen - held} | ({"masked": held - vanished} if held else {})
     if vanished:
         counts["vanished"] = vanished
-    return LogEntry(step, "erasure", "complete", "success", counts)
+    return LogEntry(step, "erasure", "complete", context.told(step), counts)

@@ -6,7 +6,7 @@ hashes, rows as counts. Signing, chaining and storing are `store.receipts`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,8 +33,11 @@ def build_receipt(
     started: datetime,
     finished: datetime,
     region: str,
+    confirmed: Mapping[str, Sequence[Any]] = {},
 ) -> dict[str, Any]:
-    """One request's receipt. `external` holds what the store knows: request id, policy key, outcome, packages."""
+    """One request's receipt. `external` holds what the store knows: request id, policy key, outcome, packages.
+    `confirmed`: of collections that habeas can't look at, who confirmed the erasure, when, and of how many rows.
+    """
     body: dict[str, Any] = {
         "format": FORMAT,
         **external,
@@ -59,6 +62,8 @@ def build_receipt(
         }
     if erasure is not None:
         body["erasure"] = _erasure(plan, erasure, member.index)
+        for address, words in confirmed.items():
+            body["erasure"][address] |= {"verified": 0, "confirmed": list(words)}
     return body
 
 

@@ -35,6 +35,7 @@ SHOWN = (
     "reason",
     "reason_detail",
     "kept",
+    "confirmed",
     "not_searched",
     "withheld",
     "absent_kinds",
@@ -69,7 +70,7 @@ def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str
     """
     item = {name: row[name] for name in SHOWN}
     due, stopped = row["due_date"], row["clock_stopped_at"]
-    ending = _RESUMES.get(Status(row["status"]))
+    ending = _resumed_by(row)
     item |= {
         "policy": policies.get(row["policy_id"]) or {"key": row["policy_key"]},
         "identity": None,
@@ -82,6 +83,13 @@ def item_of(row: Mapping[str, Any], policies: Policies, today: date) -> dict[str
         "resume_endpoint": f"/privacy-request/{row['id']}/{ending}" if ending else None,
     }
     return item
+
+
+def _resumed_by(row: Mapping[str, Any]) -> str | None:
+    """The route that lets a request go on."""
+    if row["status"] == Status.PAUSED and row["reason"] == Reason.MANUAL:
+        return {"access": "manual_input", "erasure": "erasure_confirm"}[row["reason_detail"]["step"]]
+    return _RESUMES.get(Status(row["status"]))
 
 
 def _action_required(row: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -24,11 +24,12 @@ from habeas.execute.context import CohortContext, LogEntry
 from habeas.execute.counts import from_plain, plain
 from habeas.execute.erasure import ErasureResult
 from habeas.execute.members import Member, Roster
-from habeas.plan.model import Plan
+from habeas.plan.model import Plan, Step
 from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status
 from habeas.requests.places import Place, Places
+from habeas.requests.questions import CohortAnswers, Confirmation
 from habeas.requests.sealing import open_identities, open_package_key, open_seed, open_spool_key
 from habeas.spool.frames import Frame, Spool
 from habeas.store import cohorts, ledger, logs
@@ -83,6 +84,7 @@ class Attempt:
         self.plan_digest: str = row["plan_digest"]
         self.started: datetime = row["created_at"]
         self._fenced_at = -FRESH_SECONDS
+        self.answers: CohortAnswers | None = None  # once somebody is asked
         self.progress = msgspec.convert(row.get("progress") or {}, Progress, strict=False, dec_hook=from_plain)
         self.wrote = self.progress.wrote  # whether a store may have been written to, by this attempt or one before
         self.policy_key = ""
@@ -105,6 +107,7 @@ class Attempt:
             frames=_Book(self),
             fence=self.fence,
             wrote=self._note_write,
+            told=self._told,
             log=self.log,
             digest_key=installation.vault.key(DIGEST_PURPOSE),
             region=installation.settings.phone_region,
@@ -170,19 +173,45 @@ class Attempt:
 
     def log(self, entries: Sequence[LogEntry]) -> None:
         """Write log entries in one statement, visible at once. Raises Fenced where the epoch is lost."""
-        now = self.installation.clock.now()
-        rows = [self._log_row(entry, now) for entry in entries]
+        rows = self.log_rows(entries)
         with self.installation.database.begin() as connection:
             if self.epoch > 1:
                 logs.forget_complete(connection, self.cohort_id, rows)
             if not logs.append(connection, self.cohort_id, self.epoch, rows):
                 raise Fenced("another attempt owns the cohort", where=self.cohort_id)
 
+    def log_rows(self, entries: Sequence[LogEntry]) -> list[dict[str, Any]]:
+        """Entries as rows, for a transaction of the caller's."""
+        now = self.installation.clock.now()
+        return [self._log_row(entry, now) for entry in entries]
+
+    def confirmations(self, member: int) -> list[Confirmation]:
+        """Who confirmed erasures of a member that habeas can't look at."""
+        return [] if self.answers is None else self.answers.confirmations(member)
+
+    def can_look_again(self, step: Step) -> bool:
+        """Whether the step's rows can be looked at without asking somebody."""
+        return self._connector(step.connection).capabilities.holds_rows
+
     def _note_write(self) -> None:
         self.wrote = True
 
     def _connector(self, key: str) -> Connector:
-        return self.installation.sources.connector(key)
+        connector = self.installation.sources.connector(key)
+        if connector.capabilities.holds_rows:
+            return connector
+        if self.answers is None:
+            members = {member.index: member.request_id for member in self.context.members}
+            self.answers = CohortAnswers(self.installation, members, may_ask=lambda: self.progress.freeze_epoch is None)
+        return connector.with_answers(self.answers)
+
+    def _told(self, step: Step) -> str:
+        """What the log says of an erasure: that it was looked at, or whose word there is."""
+        if self.can_look_again(step):
+            return "success"
+        words = (each for member in self.context.members for each in self.confirmations(member.index))
+        told = ", ".join(f"{each.rows} by {each.by} at {each.at}" for each in words if each.address == step.address)
+        return f"confirmed, not verified by habeas: {told}" if told else "success"
 
     def _members(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Member]:
         vault = self.installation.vault

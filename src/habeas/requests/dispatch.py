@@ -254,7 +254,7 @@ class Dispatcher:
             "updated_at": now,
         }
         with installation.database.begin() as connection:
-            most = self._most(connection, group, digest)
+            most = self._most(connection, group, plan, digest)
             members = None
             if min(most, group.size) > HANDED:
                 size = claims.claim_unseen(connection, group, self._ready, most, moved)
@@ -283,15 +283,22 @@ class Dispatcher:
             self._claims[cohort_id] = Claim(row, members, group.stamp)
         return size
 
-    def _most(self, connection: Connection, group: Group, digest: str) -> int:
+    def _most(self, connection: Connection, group: Group, plan: Plan, digest: str) -> int:
         """How many members the next cohort of a plan may have: as many as earlier ones let expect to find no more than
-        the setting's pairs of member and row. One statement; none for a lone request.
+        the setting's pairs of member and row. One statement; none for a lone request. One, where somebody may have to
+        be asked: nobody waits for another's answer.
         """
+        if self._asks(plan):
+            return 1
         if group.size == 1:
             return FEW
         expected = cohorts.pairs_per_member(connection, digest)
         pairs = USUAL_PAIRS if expected is None else max(1.0, expected)
         return max(1, min(LARGEST_COHORT, int(self._installation.settings.cohort_pairs / pairs)))
+
+    def _asks(self, plan: Plan) -> bool:
+        connector = self._installation.sources.connector
+        return not all(connector(each).capabilities.holds_rows for each in {step.connection for step in plan.steps})
 
     def _end(
         self,

@@ -51,7 +51,8 @@ def keep_ledger(attempt: Attempt) -> None:
         return
     freezer = Freezer(attempt.context, progress.freeze_epoch)
     secret = installation.vault.key(ledger.KEY_PURPOSE)
-    written = ((step, chunk) for step in attempt.plan.steps if step.writes for chunk in freezer.written(step.index))
+    kept = (step for step in attempt.plan.steps if step.writes and attempt.can_look_again(step))
+    written = ((step, chunk) for step in kept for chunk in freezer.written(step.index))
     rows = (
         ledger.row_of(
             attempt.cohort_id,
@@ -93,12 +94,14 @@ def complete(attempt: Attempt) -> None:
     receipts = BuiltReceipts(_receipts(attempt, told, now), attempt.spool)
     reach("end.before")
     with installation.database.begin() as connection:
-        _close_cohort(connection, attempt, purge=True)
+        close_cohort(connection, attempt, purge=True)
         ended, waiting = 0, _instruct(connection, attempt)
         for rows in _finished(attempt, told, waiting):
             ended += store.finish_members(connection, attempt.cohort_id, rows, now)
         if ended != len(attempt.members):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
+        if attempt.answers is not None:
+            attempt.answers.forget(connection)
         head = receipts.append(connection, installation, attempt.cohort_id)
         _tell(connection, attempt, waiting)
     installation.heads.committed(head)
@@ -157,7 +160,7 @@ def _detail(error: HabeasError) -> dict[str, str]:
 def requeue(attempt: Attempt) -> None:
     """Give all members back to the queue, to be planned anew; nothing was written yet."""
     with attempt.installation.database.begin() as connection:
-        _close_cohort(connection, attempt, purge=True)
+        close_cohort(connection, attempt, purge=True)
         now = attempt.installation.clock.now()
         check_status(Status.IN_PROCESSING, Status.PENDING)
         expected = {"status": Status.IN_PROCESSING, "cohort_id": attempt.cohort_id}
@@ -175,7 +178,7 @@ def _end_all(attempt: Attempt, status: Status, stage: Stage, values: Mapping[str
     reach("fail.before")
     now = attempt.installation.clock.now()
     with attempt.installation.database.begin() as connection:
-        _close_cohort(connection, attempt, purge=purge)
+        close_cohort(connection, attempt, purge=purge)
         expected = {"status": Status.IN_PROCESSING}
         moved = {"status": status, "stage": stage, "finished_processing_at": now, "updated_at": now, **values}
         store.move_members(connection, attempt.cohort_id, expected, moved)
@@ -184,7 +187,10 @@ def _end_all(attempt: Attempt, status: Status, stage: Stage, values: Mapping[str
         attempt.spool.purge()
 
 
-def _close_cohort(connection: Connection, attempt: Attempt, *, purge: bool) -> None:
+def close_cohort(connection: Connection, attempt: Attempt, *, purge: bool) -> None:
+    """End the running of a cohort; with `purge` nothing of what it found can be read any more. Raises Fenced where
+    another attempt owns it.
+    """
     now = attempt.installation.clock.now()
     values: dict[str, Any] = {"stage": Stage.DONE, "finished_at": now, "pairs": _pairs(attempt)}
     if purge:
@@ -221,6 +227,7 @@ def _ending(
         "kept": kept or None,
         "not_searched": told,
         "absent_kinds": list(plan.absent_kinds) or None,
+        "confirmed": _confirmed(attempt, member),
         **_packaged(attempt, member, packages),
     }
 
@@ -296,4 +303,18 @@ def _receipt(attempt: Attempt, member: Member, ending: Mapping[str, Any], now: d
         started=attempt.started,
         finished=now,
         region=region,
+        confirmed=_words(attempt, member),
     )
+
+
+def _confirmed(attempt: Attempt, member: Member) -> list[dict[str, Any]] | None:
+    """Erasures that somebody confirmed, as the item shows them."""
+    return [each._asdict() for each in attempt.confirmations(member.index)] or None
+
+
+def _words(attempt: Attempt, member: Member) -> dict[str, list[list[str | int]]]:
+    """By collection, who confirmed, when, and how many rows."""
+    words: dict[str, list[list[str | int]]] = {}
+    for each in attempt.confirmations(member.index):
+        words.setdefault(each.address, []).append([each.by, each.at, each.rows])
+    return words

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from habeas.connectors.answered.question import Pending
 from habeas.core.errors import DatabaseAway, Fenced, HabeasError, MembersRefused, Refused, SchemaChanged
 from habeas.core.log import get_logger
 from habeas.deliver.base import DeliveryFailed
@@ -33,6 +34,7 @@ from habeas.requests.judging import set_aside_disagreeing
 from habeas.requests.ledger_run import is_ledger_run, run_over_ledger
 from habeas.requests.model import Reason, Stage
 from habeas.requests.packaging import deliver_packages, withdraw_packages
+from habeas.requests.pausing import pause
 from habeas.requests.places import Places
 from habeas.requests.retrying import retrying
 
@@ -116,6 +118,8 @@ def cohort_workflow(
             _run_stages(steps, attempt)
         except (Fenced, DatabaseAway):
             raise  # of our own database: no verdict on the requests, the sweep goes on with them
+        except Pending as waiting:
+            pause(attempt, waiting.question)
         except SchemaChanged as error:
             _drift(attempt, error)
         except HabeasError as error:

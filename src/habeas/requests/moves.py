@@ -87,6 +87,7 @@ def requeue_values(row: Mapping[str, Any]) -> dict[str, Any]:
         "not_searched": None,
         "withheld": None,
         "absent_kinds": None,
+        "confirmed": None,
         "finished_processing_at": None,
         "duplicate_of": None,
     }

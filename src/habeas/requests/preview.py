@@ -7,7 +7,7 @@ source, and nothing is kept: the spool of a count is purged at its end.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
@@ -74,8 +74,17 @@ def explain(installation: Installation, policy_key: str, identities: Given, coun
     found, held = _count(installation, plan, given) if counts == "exact" else (None, None)
     estimates = _estimate(installation, plan)
     explained = explain_plan(plan, _compiler(installation), found, held)
-    sized = msgspec.structs.replace(explained, warnings=tuple(_sized(each, estimates) for each in explained.warnings))
+    warnings = (*(_sized(each, estimates) for each in explained.warnings), *_answered(installation, plan))
+    sized = msgspec.structs.replace(explained, warnings=warnings)
     return Preview(sized, estimates if counts == "estimate" else {})
+
+
+def _answered(installation: Installation, plan: Plan) -> Iterator[Caution]:
+    """Collections for which somebody answers: what they hold can't be counted."""
+    for step in plan.steps:
+        if not installation.sources.connector(step.connection).capabilities.holds_rows:
+            what = "a person answers: its rows, and what only they lead to, aren't counted here"
+            yield Caution(step.address, "answered", what, "the request pauses until it is answered")
 
 
 def _sized(caution: Caution, estimates: Mapping[str, int]) -> Caution:

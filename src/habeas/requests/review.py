@@ -25,7 +25,7 @@ from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
 from habeas.requests.notices import put_review
 from habeas.requests.sealing import open_identities
 from habeas.requests.verification import decided_values
-from habeas.store import audit, cohorts, switches
+from habeas.store import audit, cohorts, questions, switches
 from habeas.store import requests as store
 
 MAX_REASON = 200
@@ -84,12 +84,15 @@ def cancel(
 
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         running = row["status"] == Status.IN_PROCESSING
-        if row["reason"] == Reason.INCOMPLETE or (running and not _may_leave(connection, row)):
+        masking = row["status"] == Status.PAUSED and Stage(row["stage"]) not in BEFORE_MASKING
+        if masking or row["reason"] == Reason.INCOMPLETE or (running and not _may_leave(connection, row)):
             raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
         if running:
             cohorts.shrink(connection, row["cohort_id"], 1)
         values: dict[str, Any] = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
         move(connection, row, Status.CANCELED, Stage.DONE, now, **values, **_NO_REASON)
+        if row["status"] == Status.PAUSED:
+            questions.forget(connection, [row["id"]])
 
     return _each(installation, ids, actor, "privacy_request.canceled", change, detail=_detail(reason), most=most)
 

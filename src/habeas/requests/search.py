@@ -17,6 +17,7 @@ from habeas.requests.clients import Actor
 from habeas.requests.custom_fields import open_fields, search_index
 from habeas.requests.disclosure import REVEALED, note_disclosed
 from habeas.requests.installation import Installation
+from habeas.requests.manual import action_required
 from habeas.requests.model import Status
 from habeas.requests.sealing import open_identities, search_indexes
 from habeas.store import cohorts, receipts
@@ -130,7 +131,7 @@ def find(
             offset=(page - 1) * size,
             limit=size,
         )
-        items = items_of(installation, connection, rows)
+        items = items_of(installation, connection, rows, values=revealed_to is not None)
         results = _results(connection, rows) if verbose else {}
     if revealed_to is not None:
         seen = {row["id"]: {"kinds": row["kinds"]} for row in rows}
@@ -146,10 +147,15 @@ def find(
     return Page(items, total, page, size)
 
 
-def read_request(installation: Installation, request_id: str) -> dict[str, Any]:
-    """One request's item; raises NotFound."""
+def read_request(installation: Installation, request_id: str, *, revealed_to: Actor | None = None) -> dict[str, Any]:
+    """One request's item, with its identities where they are `revealed_to` somebody; raises NotFound."""
     with installation.database.read() as connection:
-        return items_of(installation, connection, [_found(connection, request_id)])[0]
+        row = _found(connection, request_id)
+        (item,) = items_of(installation, connection, [row], values=revealed_to is not None)
+    if revealed_to is not None:
+        note_disclosed(installation, revealed_to, REVEALED, {request_id: {"kinds": row["kinds"]}})
+        item |= revealed_of(installation, row)
+    return item
 
 
 def logs(installation: Installation, request_id: str, *, page: int = 1, size: int = DEFAULT_SIZE) -> Page:
@@ -191,18 +197,22 @@ def _found(connection: Connection, request_id: str) -> dict[str, Any]:
 
 
 def items_of(
-    installation: Installation, connection: Connection, rows: Sequence[Mapping[str, Any]]
+    installation: Installation, connection: Connection, rows: Sequence[Mapping[str, Any]], *, values: bool = False
 ) -> list[dict[str, Any]]:
-    """Items of rows, in order; each cohort and policy is read once."""
+    """Items of rows, in order; each cohort and policy is read once. `values`: what people are asked to do is shown
+    with the values that find the rows.
+    """
     wanted = sorted({row["policy_id"] for row in rows})
     policies = policies_of(request_store.find_policies(connection, ids=wanted)) if wanted else {}
     running = sorted({row["cohort_id"] for row in rows if row["status"] == Status.IN_PROCESSING})
     stages = cohorts.stages_of(connection, running) if running else {}
     today = installation.clock.now().date()
     items = [item_of(row, policies, today) for row in rows]
+    required = action_required(installation, connection, rows, values=values)
     for item, row in zip(items, rows, strict=True):
         if row["status"] == Status.IN_PROCESSING:
             item["stage"] = stages.get(row["cohort_id"], row["stage"])  # members move with their cohort
+        item["action_required_details"] = required.get(row["id"], item["action_required_details"])
     return items
 
 

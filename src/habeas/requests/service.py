@@ -7,6 +7,7 @@ a request: that is the worker's.
 from habeas.requests.bulk import Bulk, Failure, Page
 from habeas.requests.export import export_csv, export_jsonl
 from habeas.requests.intake import submit
+from habeas.requests.manual import confirm_erasure, give_rows
 from habeas.requests.preview import Preview, explain, preview
 from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume, resume_all, retry
 from habeas.requests.review_many import decide_many, preview_decision
@@ -21,6 +22,7 @@ __all__ = [
     "RequestFilter",
     "approve",
     "cancel",
+    "confirm_erasure",
     "count_workers",
     "decide_many",
     "deny",
@@ -28,6 +30,7 @@ __all__ = [
     "export_csv",
     "export_jsonl",
     "find",
+    "give_rows",
     "is_paused",
     "logs",
     "pause_all",

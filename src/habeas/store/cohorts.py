@@ -174,6 +174,11 @@ def without_data_key(connection: Connection, cohort_ids: Sequence[str]) -> list[
 
 
 def keys_to_purge(connection: Connection, finished_before: datetime) -> list[str]:
-    """Ended cohorts whose spool can still be read although its retention is over, oldest first."""
-    found = sa.select(cohort.c.id).where(cohort.c.sealed_data_key.is_not(None), cohort.c.finished_at < finished_before)
+    """Ended cohorts whose spool can still be read although its retention is over, oldest first; not those that go on
+    once somebody answers.
+    """
+    waits = sa.exists().where(request.c.cohort_id == cohort.c.id, request.c.status == "paused")
+    found = sa.select(cohort.c.id).where(
+        cohort.c.sealed_data_key.is_not(None), cohort.c.finished_at < finished_before, ~waits
+    )
     return list(connection.execute(found.order_by(cohort.c.finished_at)).scalars())

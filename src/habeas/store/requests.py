@@ -28,6 +28,7 @@ _RESULT = (
     "not_searched",
     "withheld",
     "absent_kinds",
+    "confirmed",
     "reason",
     "reason_detail",
     "finished_processing_at",

@@ -16,6 +16,7 @@ from habeas.core.errors import Conflict
 from habeas.requests import service
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Page
 from habeas.requests.clients import Actor
+from habeas.requests.manual import MOST_ROWS
 from habeas.requests.model import Status
 from habeas.requests.service import RequestFilter
 
@@ -109,6 +110,7 @@ class PrivacyRequestAnswer(BaseModel):
     reason: str | None
     reason_detail: dict[str, Any] | None
     kept: dict[str, int] | None
+    confirmed: list[dict[str, Any]] | None
     not_searched: list[dict[str, Any]] | None
     withheld: dict[str, int] | None
     absent_kinds: list[str] | None
@@ -154,6 +156,12 @@ class LogAnswer(BaseModel):
     status: str
     updated_at: datetime
     counts: dict[str, Any] | None
+
+
+class ErasureConfirmInput(BaseModel):
+    """How many rows somebody erased."""
+
+    row_count: Annotated[int, Field(ge=0, strict=True)]
 
 
 class ReasonInput(BaseModel):
@@ -304,10 +312,10 @@ def get_privacy_requests(
     )
 
 
-@router.get("/privacy-request/{request_id}", response_model=PrivacyRequestAnswer)
-def get_privacy_request(request_id: str, here: Here, _: Read) -> dict[str, Any]:
-    """One request."""
-    return service.read_request(here, request_id)
+@router.get("/privacy-request/{request_id}", response_model=ListedRequestAnswer)
+def get_privacy_request(request_id: str, here: Here, actor: Read, include_identities: bool = False) -> dict[str, Any]:
+    """One request; `include_identities` shows identities and the values by which a person finds rows, audited."""
+    return service.read_request(here, request_id, revealed_to=actor if include_identities else None)
 
 
 @router.get("/privacy-request/{request_id}/log", response_model=PageOf[LogAnswer])
@@ -337,6 +345,25 @@ def retry_privacy_request(request_id: str, here: Here, actor: Resume) -> dict[st
     """Run a failed request again: planned anew, and nothing that was done is repeated."""
     service.read_request(here, request_id)
     return _only(service.retry(here, [request_id], actor=actor))
+
+
+@router.post("/privacy-request/{request_id}/manual_input", response_model=PrivacyRequestAnswer)
+def give_manual_input(
+    request_id: str,
+    rows: Annotated[list[dict[str, Any]], Body(max_length=MOST_ROWS)],
+    here: Here,
+    actor: Resume,
+) -> dict[str, Any]:
+    """Answer the access step of a paused request with the rows of the collection it asks for; `[]`: there are none."""
+    return service.give_rows(here, request_id, rows, actor=actor)
+
+
+@router.post("/privacy-request/{request_id}/erasure_confirm", response_model=PrivacyRequestAnswer)
+def confirm_manual_erasure(
+    request_id: str, given: Annotated[ErasureConfirmInput, Body()], here: Here, actor: Resume
+) -> dict[str, Any]:
+    """Confirm the erasure step of a paused request: all rows that it asks for are erased."""
+    return service.confirm_erasure(here, request_id, given.row_count, actor=actor)
 
 
 @router.post("/privacy-request/{request_id}/resume_from_requires_input", response_model=PrivacyRequestAnswer)

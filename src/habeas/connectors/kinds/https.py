@@ -65,6 +65,7 @@ class HttpsConnector(Connector):
         pushes_masks=False,
         schemas=False,
         holds_rows=False,
+        in_graph=False,
     )
 
     def __init__(self, secrets: BaseModel) -> None:

@@ -26,6 +26,7 @@ from habeas.store.tables.execution import cohort, executor, plan
 from habeas.store.tables.manual_work import instruction, manual_answer, manual_webhook
 from habeas.store.tables.people import app_user, sign_in_failure
 from habeas.store.tables.privacy_requests import execution_log, idempotency, outbox, privacy_request, provided_identity
+from habeas.store.tables.questions import question
 from habeas.store.tables.verification import (
     consent_change,
     consent_preference,
@@ -65,6 +66,7 @@ __all__ = [
     "policy",
     "privacy_request",
     "provided_identity",
+    "question",
     "receipt",
     "receipt_head",
     "rule",

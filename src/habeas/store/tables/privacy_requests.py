@@ -34,6 +34,7 @@ privacy_request = Table(
     Column("reason", String(32)),
     Column("reason_detail", JSON),  # {address, problem, fix}, values never
     Column("kept", JSON),  # {reason: count}
+    Column("confirmed", JSON),  # erasures that somebody confirmed: [{address, by, at, rows}]
     Column("not_searched", JSON),  # [{address, reason, detail}]
     Column("withheld", JSON),  # fields that the package's rows don't show, by collection
     Column("absent_kinds", JSON),  # identity kinds that searched collections know but weren't given
