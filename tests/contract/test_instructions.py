@@ -17,7 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from flowbook import Flow, flowing
-from habeas.store.tables import instruction
+from habeas.store.tables import event, instruction
+from hookbook import receiving
 from mailbook import Mailbox, mail_server, settings_for
 
 from .conftest import DATASET, make_people
@@ -55,6 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     make_people(folder / "shop.db")
     with mail_server() as box:
         settings = settings_for(box, public_url="https://privacy.example.org/", trusted_proxies="127.0.0.0/8")
+        settings["egress_allow"] = "127.0.0.0/8"
         with flowing(folder / "data", send_request_completion_notification=True, **settings) as flow:
             flow.api.connect("shop", "sqlite", {"url": f"sqlite:///{folder / 'shop.db'}"})
             flow.api.describe("shop", DATASET)
@@ -140,6 +142,41 @@ def test_what_waits_for_a_processor_is_not_undone_or_begun_again(house: House) -
     house.flow.api.call("POST", f"/privacy-request/{request_id}/erasure_instruction/printer/confirm")
     assert house.flow.api.show(request_id)["status"] == "complete"
     assert instructions(house, request_id)["ended_by"] not in (None, "processor")
+
+
+def test_webhooks_after_are_told_once_the_processor_has_confirmed(house: House) -> None:
+    api = house.flow.api
+    with receiving() as receiver:
+        api.patch_all("/connection", [{"name": "crm", "key": "crm", "connection_type": "https", "access": "read"}])
+        secrets = {"url": receiver.url(), "authorization": "Bearer of-crm"}
+        api.call("PUT", "/connection/crm/secret", secrets, verify=False)
+        hook = {"key": "crm", "name": "crm", "connection_config_key": "crm", "direction": "one_way"}
+        api.call("PUT", "/policy/erase/webhook/post_execution", [hook])
+        request_id = house.erase("nobody@example.com")
+        assert api.wait(request_id)["stage"] == "receipt"
+        assert house.call("GET", "/api/v1/webhook/delivery").json()["total"] == 0
+        receiver.answer = "drip"
+        assert house.call("POST", link_in(house.letter(request_id))).status_code == 200
+        receiver.await_calls(1)
+        item = api.show(request_id)
+        assert (item["status"], item["stage"], item["reason"]) == ("in_processing", "post_webhooks", None)
+        assert (item["outcome"], item["finished_processing_at"]) == (None, None)
+        assert "complete" not in told_of(house, request_id)
+        receiver.answer = {}
+        receiver.released.set()
+        item = api.wait(request_id)
+        assert (item["status"], item["stage"], item["outcome"]) == ("complete", "done", "erased")
+        assert told_of(house, request_id)[-2:] == ["needs_person", "complete"]
+        assert {each.body["privacy_request_id"] for each in receiver.calls} == {request_id}
+        api.call("PUT", "/policy/erase/webhook/post_execution", [])
+    api.call("DELETE", "/connection/crm")
+
+
+def told_of(house: House, request_id: str) -> list[str]:
+    """The kinds of events of a request so far, in order."""
+    with house.flow.installation.database.read() as own:
+        kinds = sa.select(event.c.type).where(event.c.privacy_request_id == request_id).order_by(event.c.id)
+        return [each.removeprefix("privacy_request.") for each in own.execute(kinds).scalars()]
 
 
 def test_another_message_voids_the_former_link(house: House) -> None:

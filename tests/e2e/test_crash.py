@@ -17,26 +17,22 @@ import crashbook
 import habeas
 import killbook
 from crashbook import Case, Databases
-from habeas.durable.boundary import BOUNDARIES, OF_DELETES, OF_MESSAGES, OF_PAUSES
+from habeas.durable.boundary import BOUNDARIES, OF_DELETES, OF_EVENTS, OF_MESSAGES, OF_PAUSES, OF_WEBHOOKS
 
 SOURCE = Path(habeas.__file__).parent
 WORKING = (
     *("requests/dispatch", "requests/attempt", "requests/ending", "requests/flow", "requests/packaging"),
-    *(
-        "requests/recovery",
-        "requests/judging",
-        "requests/ledger_run",
-        "requests/pausing",
-        "requests/manual.py",
-        "execute",
-    ),
+    *("requests/recovery", "requests/judging", "requests/ledger_run", "requests/pausing", "requests/manual.py"),
+    *("requests/calling", "requests/webhook_results", "requests/pre_approval", "requests/resuming", "execute"),
 )
 """Where a worker makes something durable."""
 
 BESIDE = {
     "requests/attempt.py:_save": "stage.before",
     "requests/attempt.py:log": "any: an entry more or less of the log",
+    "requests/dispatch.py:_ask_again": "claim.before: one transaction; the next look finds what is left",
     "requests/dispatch.py:_end": "claim.before",
+    "requests/dispatch.py:_hold": "claim.before: one statement; the next look finds what is left",
     "requests/ending.py:refuse_members": "fail.before: one guarded transaction too",
     "requests/ending.py:requeue": "fail.before: one guarded transaction too",
     "requests/manual.py:_answer": "none: a call, one transaction with the answer and the move",
@@ -44,6 +40,11 @@ BESIDE = {
     "requests/ledger_run.py:save": "replay.unit",
     "requests/recovery.py:_resume": "attempt.taken: takes over, which the next sweep does again",
     "requests/recovery.py:clean": "none: deletes what is over, again at the next turn",
+    "requests/calling.py:take_over": "none: lets go of claims, which the next start does again",
+    "requests/webhook_results.py:_record": "webhook.recorded: its caller's",
+    "requests/webhook_results.py:expire": "none: guarded by the call's state, which the next look finds again",
+    "requests/pre_approval.py:approve_agreed": "webhook.answered: what it does is found again by the next look",
+    "requests/packaging.py:_keep": "package.written: of the same part, which is written again whole",
     "execute/freeze.py:_write": "freeze.frame",
     "execute/freeze.py:keep_own": "freeze.frame: of the same stage, which runs again whole",
     "execute/freeze.py:keep_nobodys": "freeze.frame: of the same stage too",
@@ -70,7 +71,7 @@ def test_killed_at_random_everything_ends_well_and_once() -> None:
 
 def test_every_boundary_is_reached_in_code_and_by_a_case() -> None:
     named = [name for _, tree in modules() for name in reached(tree)]
-    assert set(named) == {*BOUNDARIES, *OF_DELETES, *OF_MESSAGES, *OF_PAUSES}
+    assert set(named) == {*BOUNDARIES, *OF_DELETES, *OF_EVENTS, *OF_MESSAGES, *OF_PAUSES, *OF_WEBHOOKS}
     assert {case.boundary for case in crashbook.one_each()} == set(BOUNDARIES)
 
 

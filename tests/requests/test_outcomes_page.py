@@ -79,11 +79,15 @@ def test_every_way_of_not_being_searched_is_described() -> None:
 
 # Codes of errors that answer a call, or move no request: only what runs a cohort can become a reason.
 NO_REASON = {
-    "api_problem", "bad_configuration", "bad_syntax", "code_expired", "conflict", "deadline", "fenced", "forbidden",
+    "api_problem", "bad_configuration", "bad_syntax", "code_expired", "conflict", "deadline", "events_gone", "fenced",
+    "forbidden",
     "members_left", "no_address", "no_email_config", "no_secrets", "not_offered", "not_possible",
-    "not_waiting_for_code", "pending", "receipt_refused", "refused", "saas_not_offered", "selection_changed",
-    "sign_in_locked", "sign_in_refused", "too_many_calls",
-    "too_many_codes", "unauthorised", "unknown_strategy", "verification_off", "wrong_code",
+    "not_paused", "not_waiting_for_code", "pending", "receipt_refused", "refused", "saas_not_offered",
+    "selection_changed",
+    "sign_in_locked",
+    "sign_in_refused", "too_many_calls", "too_many_codes", "too_many_streams", "too_slow",
+    "unauthorised", "unknown_strategy", "verification_off",
+    "webhook_misconfigured", "webhook_not_possible", "wrong_code",
 }  # fmt: skip
 
 
@@ -130,6 +134,10 @@ REACHED = {
     "identities_disagree": "tests/contract/test_disagreement.py"
     "::test_a_number_that_is_somebody_elses_too_waits_and_can_be_dropped",
     "manual": "tests/contract/test_manual_webhooks.py::test_an_access_waits_for_answers_and_shows_them",
+    "pre_webhooks": "tests/e2e/test_webhooks.py::test_a_halted_request_is_paused_and_resumed_with_what_was_derived",
+    "post_webhooks": "tests/e2e/test_webhooks.py"
+    "::test_one_that_is_not_told_after_keeps_its_work_and_a_retry_only_tells",
+    "webhook": "tests/e2e/test_webhooks.py::test_one_that_is_not_told_after_keeps_its_work_and_a_retry_only_tells",
     "access": "tests/requests/test_stages_shown.py::test_the_stage_of_a_request_whose_worker_stands_still",
     "freeze": "tests/requests/test_search.py::test_a_running_request_shows_its_cohorts_stage",
     "mask": "tests/drift/test_drift.py::half",
@@ -168,7 +176,7 @@ REACHED = {
 # Stages that no request shows, since they pass within the one before; kills in them stand in tests/e2e/test_crash.py.
 WITHIN = {"intake", "deliver", "verify"}
 # Of parts that aren't built yet. Whoever writes the test moves its word up and names it.
-TO_COME = {"pre_webhooks", "post_webhooks", "webhook"}
+TO_COME: set[str] = set()
 SECTIONS = (
     "Statuses",
     "Stages",

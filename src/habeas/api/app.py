@@ -51,6 +51,7 @@ from habeas.api.routes import (
     storage,
     users,
     verification,
+    webhooks,
 )
 from habeas.requests.events import settle
 from habeas.requests.installation import Installation
@@ -116,6 +117,7 @@ def build_app(installation: Installation) -> FastAPI:
         deadlines,
         report,
         saas,
+        webhooks,
     ):
         api.include_router(each.router)
     app.include_router(api)

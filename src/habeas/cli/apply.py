@@ -164,10 +164,33 @@ def stored_datasets(client: Client) -> dict[str, tuple[str, Body]]:
 def _policies(client: Client, declared: Declaration) -> Iterator[Change]:
     for key, body in declared.policies.items():
         current = _find(client, f"/policy/{key}")
-        plain = {name: value for name, value in body.items() if name != "rules"}
+        plain = {name: value for name, value in body.items() if name not in ("rules", "webhooks")}
         yield _upsert("policy", key, plain, current, partial(_patch, client, "/policy", plain))
         if "rules" in body:
             yield from _rules(client, key, body["rules"], current or {})
+        for phase, hooks in body.get("webhooks", {}).items():
+            yield _webhooks(client, key, phase, hooks, exists=current is not None)
+
+
+def _webhooks(client: Client, policy: str, phase: str, hooks: Sequence[Any], *, exists: bool) -> Change:
+    """The webhooks of a phase: exactly those of the file, in its order."""
+    path = f"/policy/{policy}/webhook/{phase}"
+    stored = [_webhook_of(each) for each in client.pages(path)] if exists else []
+    wanted = [
+        {name: value for name, value in each.items() if name in hook} if isinstance(hook, Mapping) else each
+        for each, hook in zip(stored, hooks, strict=False)
+    ]
+    same = len(stored) == len(hooks) and all(one == dict(hook) for one, hook in zip(wanted, hooks, strict=True))
+    if same:
+        return Change("webhooks", f"{policy} {phase}", "same")
+    what = "change" if stored else "create"
+    return Change("webhooks", f"{policy} {phase}", what, (), partial(_send, client, "PUT", path, list(hooks)))
+
+
+def _webhook_of(shown: Body) -> Body:
+    """A webhook that was read, in the shape of a declared one."""
+    names = ("key", "name", "direction")
+    return {name: shown[name] for name in names} | {"connection_config_key": shown["connection_config"]["key"]}
 
 
 def _rules(client: Client, policy: str, rules: Sequence[Body], current: Body) -> Iterator[Change]:
@@ -267,7 +290,7 @@ def _patch(client: Client, path: str, *bodies: Body) -> str | None:
     return "; ".join(warnings) or None
 
 
-def _send(client: Client, method: str, path: str, body: Body) -> None:
+def _send(client: Client, method: str, path: str, body: Body | list[Any]) -> None:
     client.call(method, path, json=body)
 
 

@@ -53,8 +53,10 @@ FIELDS = {
         "plan_drift",
         "retention_days",
         "rules",
+        "webhooks",
     },
 }
+WEBHOOK_PHASES = {"pre_execution", "post_execution"}
 RULE_FIELDS = {"key", "name", "action_type", "storage_destination_key", "masking_strategy", "targets"}
 
 
@@ -127,6 +129,11 @@ def _add_one(found: Declaration, document: Document, noun: str, loc: tuple[str |
 
 
 def _check_rules(document: Document, loc: tuple[str | int, ...], body: Body) -> None:
+    hooks = body.get("webhooks", {})
+    listed = isinstance(hooks, dict) and all(isinstance(each, list) for each in hooks.values())
+    if not listed or set(hooks) - WEBHOOK_PHASES:
+        fix = f"a list under {' or '.join(sorted(WEBHOOK_PHASES))}"
+        raise BadInput("webhooks is no mapping of lists", where=_place(document, (*loc, "webhooks")), fix=fix)
     rules = body.get("rules", [])
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise BadInput("rules is no list of mappings", where=_place(document, (*loc, "rules")))

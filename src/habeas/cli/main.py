@@ -30,6 +30,7 @@ from habeas.cli import (
     request,
     serve,
     user,
+    webhook,
 )
 from habeas.cli.output import Exit, say
 from habeas.core.errors import Forbidden, HabeasError, SourceUnreachable, Unauthorised, Unavailable
@@ -65,6 +66,7 @@ for part in (
     message,
     execution,
     user,
+    webhook,
     doctor,
 ):
     part.register(app)

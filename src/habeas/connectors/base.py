@@ -52,6 +52,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     in_graph: bool = True  # datasets may lie behind it
     is_instructed: bool = False  # a person erases what a message tells her to
     asks_fields: bool = False  # a person answers fields that are configured beside it
+    takes_webhooks: bool = False
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -65,6 +66,14 @@ class CheckResult(msgspec.Struct, frozen=True):
     version: str = ""
     temp_tables: bool = True
     skipped: bool = False
+
+
+class WebhookTarget(NamedTuple):
+    """Where webhooks go: URL, the Authorization header's value, and what they are signed with where that was given."""
+
+    url: str
+    authorization: str
+    signing_secret: str | None
 
 
 class SeedValue(NamedTuple):
@@ -371,6 +380,10 @@ class Connector(ABC):
     def database(self, schema: str | None) -> str | None:
         """The name of the database in which a schema (None: the default one) lies; None where the kind has no names."""
         return None
+
+    def webhook_target(self) -> WebhookTarget:
+        """Where webhooks go, for kinds that take them."""
+        raise NotImplementedError("this kind takes no webhooks")
 
     @abstractmethod
     def close(self) -> None:

@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     require_manual_request_approval: bool = False
     subject_identity_verification_required: bool = False
     identity_verification_code_ttl_seconds: int = Field(default=600, ge=60, le=24 * 3600)
+    privacy_request_delay_timeout: int = Field(default=7 * 24 * 3600, ge=60, le=366 * 24 * 3600)
+    webhook_attempts: int = Field(default=8, ge=1, le=50)
     send_request_receipt_notification: bool = False
     send_request_review_notification: bool = False
     send_request_completion_notification: bool = False

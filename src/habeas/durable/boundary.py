@@ -44,6 +44,19 @@ OF_MESSAGES = ("message.claimed", "message.sent")
 OF_PAUSES = ("pause.before", "pause.after")
 """Those that a request comes by when it begins to wait for somebody."""
 
+OF_EVENTS = ("event.claimed", "event.sent")
+"""Those that an event comes by on its way to a webhook of events."""
+
+OF_WEBHOOKS = (
+    "webhook.asked",
+    "webhook.entered",
+    "webhook.claimed",
+    "webhook.sent",
+    "webhook.recorded",
+    "webhook.answered",
+)
+"""Those that a request comes by at its webhooks; the last when a webhook answers by a call of its own."""
+
 OF_DELETES = ("untie.chunk", "delete.together")
 """Further ones, which only a request comes by that deletes rows whose foreign keys form a cycle."""
 

@@ -22,6 +22,7 @@ from habeas.requests.manual_webhooks import is_defined, release_waiting
 from habeas.requests.means import Means
 from habeas.requests.processors import try_instructing
 from habeas.requests.secrets import are_kept, checked_secrets, connector_of, seal_secrets
+from habeas.requests.webhooks import check_unused
 from habeas.store import audit
 from habeas.store import connections as store
 from habeas.store.session import default_url, new_id
@@ -103,9 +104,11 @@ def read_connection(means: Means, key: str) -> dict[str, Any]:
 
 
 def delete_connection(means: Means, actor: Actor, key: str) -> None:
-    """Delete a connection with its datasets; raises NotFound."""
+    """Delete a connection with its datasets; raises NotFound, or Conflict while webhooks call it."""
     with means.database.begin() as connection:
-        store.remove(connection, _found(connection, key).id)
+        row = _found(connection, key)
+        check_unused(connection, row.id, key)
+        store.remove(connection, row.id)
         audit.append(connection, means.clock, actor.client_id, "connection.deleted", key, None)
         release_waiting(connection, means)
     means.sources.forget(key)

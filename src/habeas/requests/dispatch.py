@@ -41,7 +41,7 @@ FEW = 100  # members that any plan takes without a look at what its cohorts foun
 USUAL_PAIRS = 100  # rows that a member of a plan is thought to have that never ran
 MOST_COHORTS = 4  # running at once in one process
 SWEEP_SECONDS = 1.0
-WAITING = (Status.PENDING, Status.APPROVED)
+WAITING = (Status.PENDING, Status.APPROVED, Status.IN_PROCESSING)  # the last: past its webhooks
 
 _SLICE_SECONDS = 0.25  # how soon `serve` notices that it is to stop
 _LONGEST_BACKOFF = 60.0

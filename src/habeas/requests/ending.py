@@ -6,7 +6,7 @@ again ends it once. The ledger is kept chunk by chunk before it, safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from habeas.requests.notices import put_completions
 from habeas.requests.packaging import Packages
 from habeas.requests.receipting import BuiltReceipts
 from habeas.requests.sealing import identity_index
-from habeas.store import cohorts, ledger
+from habeas.store import cohorts, ledger, webhook_calls, webhooks
 from habeas.store import requests as store
 from habeas.store.receipts import Unsigned
 
@@ -39,9 +39,8 @@ _WAITS: dict[str, Any] = {
     "stage": Stage.RECEIPT,
     "reason": Reason.MANUAL,
     "reason_detail": WAITS,
-    "outcome": None,
-    "finished_processing_at": None,
 }
+_TELLS: dict[str, Any] = _ENDED | {"status": Status.IN_PROCESSING, "stage": Stage.POST_WEBHOOKS}
 
 
 def keep_ledger(attempt: Attempt) -> None:
@@ -85,7 +84,8 @@ def _remains(attempt: Attempt, step: Step, chunk: FrozenChunk) -> ledger.Remains
 
 
 def complete(attempt: Attempt) -> None:
-    """End the cohort well: receipts under a signed head, requests complete, the spool's key destroyed.
+    """End the cohort well: receipts under a signed head, requests complete, the spool's key destroyed. Requests whose
+    policy has webhooks to be told after come to these instead; their work is as done.
 
     Raises MembersLeft where requests were canceled meanwhile; then nothing has ended.
     """
@@ -94,16 +94,18 @@ def complete(attempt: Attempt) -> None:
     receipts = BuiltReceipts(_receipts(attempt, told, now), attempt.spool)
     reach("end.before")
     with installation.database.begin() as connection:
-        close_cohort(connection, attempt, purge=True)
+        hooks = _close_and_look(connection, attempt, now)
         ended, waiting = 0, _instruct(connection, attempt)
-        for rows in _finished(attempt, told, waiting):
+        for rows in _finished(attempt, told, waiting, _TELLS if hooks else _ENDED):
             ended += store.finish_members(connection, attempt.cohort_id, rows, now)
+            _call_after(connection, hooks, rows, now)
         if ended != len(attempt.members):
             raise MembersLeft("members were canceled meanwhile", where=attempt.cohort_id)
         if attempt.answers is not None:
             attempt.answers.forget(connection)
         head = receipts.append(connection, installation, attempt.cohort_id)
-        _tell(connection, attempt, waiting)
+        if not hooks:
+            _tell(connection, attempt, waiting)
     installation.heads.committed(head)
     reach("end.after")
     attempt.spool.purge()
@@ -118,6 +120,15 @@ def _instruct(connection: Connection, attempt: Attempt) -> frozenset[str]:
         if told:
             waiting |= put_instructions(connection, attempt.installation, told)
     return frozenset(waiting)
+
+
+def _call_after(
+    connection: Connection, hooks: Sequence[webhooks.WebhookRow], rows: Iterable[Mapping[str, Any]], now: datetime
+) -> None:
+    """Have members call the webhooks after; those who wait for people do so when these have confirmed."""
+    told = [row["id"] for row in rows if row["stage"] == Stage.POST_WEBHOOKS]
+    if told:
+        webhook_calls.plan(connection, told, webhooks.POST, hooks, now)
 
 
 def _tell(connection: Connection, attempt: Attempt, waiting: frozenset[str]) -> None:
@@ -187,16 +198,30 @@ def _end_all(attempt: Attempt, status: Status, stage: Stage, values: Mapping[str
         attempt.spool.purge()
 
 
+def _close_and_look(connection: Connection, attempt: Attempt, now: datetime) -> list[webhooks.WebhookRow]:
+    """Close a cohort that ends well; the webhooks that come after, which cost a statement only where there are any."""
+    values = {"sealed_data_key": None, "progress": None, **_closed(attempt, now)}
+    some = webhooks.any_of_policy_key(webhooks.POST, attempt.policy_key)
+    found = cohorts.advance_asking(connection, attempt.cohort_id, attempt.epoch, values, now, some)
+    if found is None:
+        raise Fenced("another attempt owns the cohort", where=attempt.cohort_id)
+    return webhooks.list_of_policy_key(connection, webhooks.POST, attempt.policy_key) if found else []
+
+
 def close_cohort(connection: Connection, attempt: Attempt, *, purge: bool) -> None:
     """End the running of a cohort; with `purge` nothing of what it found can be read any more. Raises Fenced where
     another attempt owns it.
     """
     now = attempt.installation.clock.now()
-    values: dict[str, Any] = {"stage": Stage.DONE, "finished_at": now, "pairs": _pairs(attempt)}
+    values = _closed(attempt, now)
     if purge:
         values |= {"sealed_data_key": None, "progress": None}
     if not cohorts.advance(connection, attempt.cohort_id, attempt.epoch, values, now):
         raise Fenced("another attempt owns the cohort", where=attempt.cohort_id)
+
+
+def _closed(attempt: Attempt, now: datetime) -> dict[str, Any]:
+    return {"stage": Stage.DONE, "finished_at": now, "pairs": _pairs(attempt)}
 
 
 def _pairs(attempt: Attempt) -> int | None:
@@ -256,22 +281,28 @@ def _excluded(plan: Plan) -> dict[str, int]:
 
 
 def _finished(
-    attempt: Attempt, told: list[dict[str, str]] | None, waiting: frozenset[str]
+    attempt: Attempt, told: list[dict[str, str]] | None, waiting: frozenset[str], end: dict[str, Any]
 ) -> Iterator[list[dict[str, Any]]]:
-    """The ends of all members, some at a time, as rows to be written; those waiting for people have none yet."""
-    ended = _ENDED | {"finished_processing_at": attempt.installation.clock.now()}
-    for end in (ended, _WAITS) if waiting else (ended,):
-        check_status(Status.IN_PROCESSING, end["status"])
+    """The ends of all members, some at a time, as rows to be written: `end`, or that of those who wait for people."""
+    for each in (end, _WAITS) if waiting else (end,):
+        check_status(Status.IN_PROCESSING, each["status"])
         for stage in attempt.stages:
-            check_stage(stage, end["stage"])
-    packages = _packages(attempt)
+            check_stage(stage, each["stage"])
+    now, packages = attempt.installation.clock.now(), _packages(attempt)
     for _, members in attempt.members.parts():
         yield [
             {"id": each.request_id}
-            | _ending(attempt, each, told, packages)
-            | (_WAITS if each.request_id in waiting else ended)
+            | _settled(_ending(attempt, each, told, packages), _WAITS if each.request_id in waiting else end, now)
             for each in members
         ]
+
+
+def _settled(ending: dict[str, Any], end: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns of a member whose work came to `ending`: its outcome shows once nothing comes after."""
+    row = {"settled": None, "finished_processing_at": None} | ending | end
+    if end["stage"] == Stage.DONE:
+        return row | {"finished_processing_at": now}
+    return row | {"outcome": None, "settled": ending["outcome"] if end["stage"] == Stage.POST_WEBHOOKS else None}
 
 
 def _receipts(attempt: Attempt, told: list[dict[str, str]] | None, now: datetime) -> Iterator[Unsigned]:

@@ -29,6 +29,7 @@ from habeas.requests.moves import move
 from habeas.requests.notices import put_completions
 from habeas.requests.processors import Processor, find_processor
 from habeas.requests.sealing import open_identities
+from habeas.requests.webhook_results import call_after
 from habeas.store import audit, receipts
 from habeas.store import instructions as store
 from habeas.store import requests as request_store
@@ -142,8 +143,8 @@ def follow_link(installation: Installation, token: str) -> Verdict:
 
 
 def finish_confirmed(connection: Connection, installation: Installation, request_id: str) -> None:
-    """Complete a request whose last open work was confirmed; call it with the request's row locked, so that of two who
-    confirm at once the second sees the first.
+    """End a request whose last open work was confirmed, once it has called the webhooks after; call it with the
+    request's row locked, so that of two who confirm at once the second sees the first.
     """
     row = request_store.find_locked(connection, request_id)
     if row is None or row["status"] != Status.REQUIRES_INPUT or row["stage"] != Stage.RECEIPT:
@@ -152,6 +153,8 @@ def finish_confirmed(connection: Connection, installation: Installation, request
         return
     now = installation.clock.now()
     outcome = _outcome(connection, request_id)
+    if call_after(connection, row, outcome, now):
+        return
     values: dict[str, Any] = {"outcome": outcome, "reason": None, "reason_detail": None, "finished_processing_at": now}
     move(connection, row, Status.COMPLETE, Stage.DONE, now, **values)
     actions = {each["rule_action_type"] for each in request_store.find_policies(connection, ids=[row["policy_id"]])}

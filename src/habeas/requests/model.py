@@ -76,8 +76,9 @@ STATUS_MOVES: dict[Status, frozenset[Status]] = {
     Status.IN_PROCESSING: frozenset(
         {Status.COMPLETE, Status.ERROR, Status.REQUIRES_INPUT, Status.PAUSED, Status.CANCELED, Status.PENDING}
     ),
+    # People confirmed: complete, or in processing while webhooks are told.
     Status.REQUIRES_INPUT: frozenset(
-        {Status.PENDING, Status.CANCELED, Status.DENIED, Status.ERROR, Status.COMPLETE}  # complete: people confirmed
+        {Status.PENDING, Status.CANCELED, Status.DENIED, Status.ERROR, Status.COMPLETE, Status.IN_PROCESSING}
     ),
     Status.PAUSED: frozenset({Status.PENDING, Status.IN_PROCESSING, Status.CANCELED, Status.ERROR}),
     Status.ERROR: frozenset({Status.PENDING, Status.IN_PROCESSING, Status.CANCELED}),  # half an erasure goes on
@@ -95,6 +96,8 @@ STAGE_MOVES: dict[Stage, frozenset[Stage]] = {
     | (frozenset({Stage.QUEUED}) if Stage.QUEUED in _ORDER[: position + 1] and stage is not Stage.DONE else frozenset())
     for position, stage in enumerate(_ORDER)
 } | {Stage.DONE: frozenset({Stage.QUEUED, Stage.MASK, Stage.POST_WEBHOOKS})}  # retry of one that isn't complete
+# Whoever lets a request go on queues it; webhooks that its policy has, and that weren't told yet, come first.
+STAGE_MOVES[Stage.QUEUED] |= {Stage.PRE_WEBHOOKS}
 
 FINAL = frozenset(status for status, moves in STATUS_MOVES.items() if not moves)
 

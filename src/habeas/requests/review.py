@@ -25,6 +25,7 @@ from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
 from habeas.requests.notices import put_review
 from habeas.requests.sealing import open_identities
 from habeas.requests.verification import decided_values
+from habeas.requests.webhook_results import tell_again
 from habeas.store import audit, cohorts, questions, switches
 from habeas.store import requests as store
 
@@ -84,10 +85,14 @@ def cancel(
 
     def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
         running = row["status"] == Status.IN_PROCESSING
+        if row["settled"] is not None:
+            raise Conflict(
+                "can't be canceled any more: its work is done, and only webhooks are to be told", where=row["id"]
+            )
         masking = row["status"] == Status.PAUSED and Stage(row["stage"]) not in BEFORE_MASKING
         if masking or row["reason"] == Reason.INCOMPLETE or (running and not _may_leave(connection, row)):
             raise Conflict("can't be canceled any more: masking has begun", where=row["id"])
-        if running:
+        if running and row["cohort_id"] is not None:
             cohorts.shrink(connection, row["cohort_id"], 1)
         values: dict[str, Any] = {"canceled_at": now, "cancel_reason": reason, "finished_processing_at": now}
         move(connection, row, Status.CANCELED, Stage.DONE, now, **values, **_NO_REASON)
@@ -101,7 +106,7 @@ def retry(installation: Installation, ids: Sequence[str], *, actor: Actor, most:
     """Put requests that ended in error, or wait for somebody, back into the queue, to be planned anew.
 
     An erasure that stopped after its first write goes on instead, with the rows it froze and with all requests
-    of its cohort that stopped there too. What was done stays done.
+    of its cohort that stopped there too. What was done stays done; one whose webhooks weren't told is only told again.
     """
     going_on: set[str] = set()
 
@@ -110,6 +115,9 @@ def retry(installation: Installation, ids: Sequence[str], *, actor: Actor, most:
             return  # it went on with another request of this call
         if row["status"] not in (Status.ERROR, Status.REQUIRES_INPUT):
             raise Conflict(f"can't be retried: it is {row['status']}, not error or requires_input", where=row["id"])
+        if row["settled"] is not None:
+            tell_again(connection, installation, row, now)
+            return
         if row["reason"] == Reason.INCOMPLETE:
             go_on(connection, row, now)
             going_on.add(row["cohort_id"])
@@ -248,7 +256,11 @@ def _stage_again(row: dict[str, Any]) -> Stage:
 
 
 def _may_leave(connection: Connection, row: dict[str, Any]) -> bool:
-    """Whether the cohort hasn't begun to mask; it can't begin before the caller's transaction ends."""
+    """Whether the cohort hasn't begun to mask; it can't begin before the caller's transaction ends. Without a cohort
+    the request is at the webhooks before.
+    """
+    if row["cohort_id"] is None:
+        return True
     stages = cohorts.stages_of(connection, [row["cohort_id"]], lock=True)
     return Stage(stages.get(row["cohort_id"], row["stage"])) in BEFORE_MASKING
 

@@ -19,6 +19,7 @@ from habeas.requests.disclosure import REVEALED, note_disclosed
 from habeas.requests.installation import Installation
 from habeas.requests.manual import action_required
 from habeas.requests.model import Status
+from habeas.requests.moves import RUNS
 from habeas.requests.sealing import open_identities, search_indexes
 from habeas.store import cohorts, receipts
 from habeas.store import logs as log_store
@@ -204,13 +205,13 @@ def items_of(
     """
     wanted = sorted({row["policy_id"] for row in rows})
     policies = policies_of(request_store.find_policies(connection, ids=wanted)) if wanted else {}
-    running = sorted({row["cohort_id"] for row in rows if row["status"] == Status.IN_PROCESSING})
+    running = sorted({row["cohort_id"] for row in rows if _runs(row)})
     stages = cohorts.stages_of(connection, running) if running else {}
     today = installation.clock.now().date()
     items = [item_of(row, policies, today) for row in rows]
     required = action_required(installation, connection, rows, values=values)
     for item, row in zip(items, rows, strict=True):
-        if row["status"] == Status.IN_PROCESSING:
+        if _runs(row):
             item["stage"] = stages.get(row["cohort_id"], row["stage"])  # members move with their cohort
         item["action_required_details"] = required.get(row["id"], item["action_required_details"])
     return items
@@ -226,6 +227,11 @@ def _fields_of(
     seen = {key: {"custom_fields": sorted(fields)} for key, fields in found.items() if fields}
     note_disclosed(installation, actor, REVEALED, seen)
     return found
+
+
+def _runs(row: Mapping[str, Any]) -> bool:
+    """Whether it runs in a cohort: not before its first, nor while webhooks are told."""
+    return row["status"] == Status.IN_PROCESSING and row["stage"] in RUNS
 
 
 def revealed_of(installation: Installation, row: Mapping[str, Any]) -> dict[str, Any]:

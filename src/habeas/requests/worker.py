@@ -17,14 +17,16 @@ from habeas.core.log import get_logger
 from habeas.core.settings import Settings
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.durable.leases import DataDirLock, LeaseKeeper
-from habeas.requests import event_delivery, sending
+from habeas.requests import calling, event_delivery, sending
 from habeas.requests.announcing import Announcer
+from habeas.requests.calling import Caller
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
 from habeas.requests.event_delivery import EventSender
 from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
 from habeas.requests.recovery import Recovery
 from habeas.requests.sending import Sender
+from habeas.requests.webhook_client import open_webhook_client
 from habeas.store.session import ping_when_due
 
 GRACE_SECONDS = 6.0  # a stopped worker is gone within ten
@@ -53,6 +55,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
             held.enter_context(_beside("messages", Sender(installation, executor_id).serve))
             held.enter_context(_beside("events", Announcer(installation).serve))
             held.enter_context(_beside("event webhooks", EventSender(installation, executor_id).serve))
+            held.enter_context(_calling(installation, executor_id))
             get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)
             if began is not None:
                 began()
@@ -77,6 +80,16 @@ def _beside(name: str, serve: Callable[[threading.Event], None]) -> Iterator[Non
         thread.join(GRACE_SECONDS)
 
 
+@contextmanager
+def _calling(installation: Installation, executor_id: str) -> Iterator[None]:
+    """A thread that calls webhooks while the block runs."""
+    with (
+        open_webhook_client(installation.settings) as client,
+        _beside("webhooks", Caller(installation, executor_id, client).serve),
+    ):
+        yield
+
+
 def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -> Callable[[], None]:
     """Resume what was left: all of it where nobody else can run, else what dead peers held, as they are found.
 
@@ -86,6 +99,7 @@ def _take_up(installation: Installation, recovery: Recovery, executor_id: str) -
         recovery.take_over(None)
         sending.take_over(installation, None)
         event_delivery.take_over(installation, None)
+        calling.take_over(installation, None)
         return lambda: None
     keeper = LeaseKeeper(
         installation.database.url, executor_id, __version__, on_dead=lambda dead: _of_dead(installation, recovery, dead)
@@ -98,3 +112,4 @@ def _of_dead(installation: Installation, recovery: Recovery, executor_id: str) -
     recovery.take_over([executor_id])
     sending.take_over(installation, executor_id)
     event_delivery.take_over(installation, executor_id)
+    calling.take_over(installation, executor_id)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from habeas.store import manual_webhooks, switches
+from habeas.store import manual_webhooks, switches, webhook_calls
 from habeas.store.requests import MEMBER
 from habeas.store.tables import connection as source
 from habeas.store.tables import dataset, policy, rule, rule_target, storage
@@ -28,7 +28,8 @@ _TWO = 2
 class Ready(NamedTuple):
     """What may be claimed: a stage, its statuses, and, where approval is asked, that it was given.
 
-    In any case a request must have a verified identity, or be an authorised client's under a policy that trusts it.
+    In any case a request must have a verified identity, or be an authorised client's under a policy that trusts it, and
+    no webhook of its policy may be left to be called before.
     """
 
     stage: str
@@ -138,7 +139,27 @@ def started_at(now: Any) -> sa.ColumnElement[Any]:
     return sa.func.coalesce(request.c.started_processing_at, sa.literal(now, request.c.started_processing_at.type))
 
 
+def waiting_for_webhooks(
+    connection: Connection, ready: Ready, limit: int, *, lock: bool = True
+) -> list[dict[str, Any]]:
+    """Requests that could be claimed but for webhooks of their policy that are to be called before, due first; none
+    while execution is paused. `lock`: they are the caller's, those that another holds are passed over.
+    """
+    found = (
+        sa.select(request)
+        .where(*_proven(ready), webhook_calls.unpassed(), switches.is_off_clause(switches.PAUSED))
+        .order_by(request.c.due_date.asc().nulls_last(), request.c.created_at, request.c.id)
+        .limit(limit)
+    )
+    chosen = found.with_for_update(skip_locked=True) if lock else found
+    return [row._asdict() for row in connection.execute(chosen)]
+
+
 def _claimable(ready: Ready) -> tuple[sa.ColumnElement[bool], ...]:
+    return (*_proven(ready), ~webhook_calls.unpassed())
+
+
+def _proven(ready: Ready) -> tuple[sa.ColumnElement[bool], ...]:
     vouched = sa.and_(request.c.client_id.is_not(None), request.c.must_verify.is_not(True))
     vouched_or_verified = sa.or_(vouched, request.c.identity_verified_at.is_not(None))
     reviewed = sa.or_(_unless_policy(policy.c.approvals.is_not(None)), request.c.reviewed_at.is_not(None))

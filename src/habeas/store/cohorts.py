@@ -110,10 +110,29 @@ def advance(
     """Write stage, progress or the end, if the epoch still owns the cohort; with `size`, only if it has so many
     members left.
     """
-    mine = [cohort.c.id == cohort_id, cohort.c.epoch == epoch, cohort.c.finished_at.is_(None)]
+    advancing = _advancing(cohort_id, epoch, values, now)
     if size is not None:
-        mine.append(cohort.c.size == size)
-    return connection.execute(sa.update(cohort).where(*mine).values(updated_at=now, **values)).rowcount == 1
+        advancing = advancing.where(cohort.c.size == size)
+    return connection.execute(advancing).rowcount == 1
+
+
+def advance_asking(
+    connection: Connection,
+    cohort_id: str,
+    epoch: int,
+    values: Mapping[str, Any],
+    now: datetime,
+    question: sa.ColumnElement[bool],
+) -> bool | None:
+    """`advance`, and in the same statement the answer to a question of other tables; None if another epoch owns it."""
+    asking = _advancing(cohort_id, epoch, values, now).returning(question.label("answer"))
+    row = connection.execute(asking).one_or_none()
+    return None if row is None else bool(row.answer)
+
+
+def _advancing(cohort_id: str, epoch: int, values: Mapping[str, Any], now: datetime) -> sa.Update:
+    mine = (cohort.c.id == cohort_id, cohort.c.epoch == epoch, cohort.c.finished_at.is_(None))
+    return sa.update(cohort).where(*mine).values(updated_at=now, **values)
 
 
 def shrink(connection: Connection, cohort_id: str, left: int) -> None:

@@ -54,6 +54,12 @@ def find_connection(connection: Connection, key: str) -> ConnectionRow | None:
     return None if row is None else ConnectionRow(*row)
 
 
+def find_by_id(connection: Connection, connection_id: str) -> ConnectionRow | None:
+    """The connection of that id."""
+    row = connection.execute(select(*_COLUMNS).where(table.c.id == connection_id)).one_or_none()
+    return None if row is None else ConnectionRow(*row)
+
+
 def list_all(connection: Connection) -> list[ConnectionRow]:
     """Every connection, in order of key."""
     return [ConnectionRow(*row) for row in connection.execute(select(*_COLUMNS).order_by(table.c.key))]

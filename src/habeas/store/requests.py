@@ -23,6 +23,7 @@ _RESULT = (
     "status",
     "stage",
     "outcome",
+    "settled",
     "kept",
     "package",
     "not_searched",
@@ -125,7 +126,7 @@ def next_attempt() -> sa.ColumnElement[int]:
 
 def finish_members(connection: Connection, cohort_id: str, rows: Sequence[Row], now: datetime) -> int:
     """End members of a cohort, each with its own result: `id` and the columns of `_RESULT`; one that waits for people
-    has a reason and no end. One statement, many rows; members that left the cohort are passed over. How many ended.
+    or webhooks has no end yet. One statement, many rows; members that left the cohort are passed over. How many ended.
     """
     if not rows:
         return 0

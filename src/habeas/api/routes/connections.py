@@ -94,7 +94,7 @@ def create_or_update_connections(
     return connections.save_connections(here, actor, items)
 
 
-@router.delete("/connection/{connection_key}", status_code=204)
+@router.delete("/connection/{connection_key}", status_code=204, responses={409: {"description": "webhooks call it"}})
 def delete_connection(connection_key: str, here: Here, actor: Annotated[Actor, needs("connection:delete")]) -> None:
     """Delete a connection with its datasets."""
     connections.delete_connection(here, actor, connection_key)

@@ -13,20 +13,30 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from habeas.connectors.base import Capabilities, CheckResult, Connector, Fence, Reader, Statement, Writer
+from habeas.connectors.base import Capabilities, CheckResult, Connector, Fence, Reader, Statement, WebhookTarget, Writer
 from habeas.core.errors import NotOffered
 from habeas.core.schema import StoreSchema, TableName
 from habeas.plan.model import Plan, Segment
 
 
 class HttpsSecrets(BaseModel):
-    """Where the service is: `url`, and `authorization`, the value of the header that calls carry."""
+    """Where the service is: `url`; `authorization`, the value of the header that calls carry; and, for calls that are
+    signed, `signing_secret`, which the service knows too.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(title="URL", max_length=2048, description="https://service.example.com/privacy")
     authorization: str = Field(
         title="Authorization", min_length=1, max_length=8192, description="value of the Authorization header"
+    )
+
+    signing_secret: str | None = Field(
+        default=None,
+        title="Signing secret",
+        min_length=24,
+        max_length=512,
+        description="what webhooks are signed with; as `whsec_` and base64, or plain text",
     )
 
     @field_validator("url")
@@ -66,6 +76,7 @@ class HttpsConnector(Connector):
         schemas=False,
         holds_rows=False,
         in_graph=False,
+        takes_webhooks=True,
     )
 
     def __init__(self, secrets: BaseModel) -> None:
@@ -102,6 +113,10 @@ class HttpsConnector(Connector):
         """Its URL without query, which may hold what is secret."""
         parts = urlsplit(self.secrets.url)
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    def webhook_target(self) -> WebhookTarget:
+        """Where the service is, and what proves that we call."""
+        return WebhookTarget(self.secrets.url, self.secrets.authorization, self.secrets.signing_secret)
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -1,7 +1,7 @@
 """Sending one webhook, once: the call, its bounded answer, and in one word what went wrong. Never tries again itself.
 
-The client is the caller's; it decides which addresses may be reached. No redirect is followed, since a signed body is
-for one receiver. What a receiver answers is never logged.
+The client is the caller's; it decides which addresses may be reached, and how long a call may last. No redirect is
+followed, since a signed body is for one receiver. What a receiver answers is never logged.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
 def send(client: httpx2.Client, call: Call, *, timestamp: int) -> Answer:
     """Send a call and read its answer. Never raises for what the receiver does."""
     began = time.monotonic()
-    headers = {"Content-Type": "application/json", "User-Agent": "habeas", **call.headers}
+    headers = {"Content-Type": "application/json", **call.headers}
     headers |= signed_headers(call.keys, call.id, timestamp, call.body)
     status, retry_after = None, None
     try:

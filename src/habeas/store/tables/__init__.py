@@ -34,6 +34,7 @@ from habeas.store.tables.verification import (
     email_config,
     verification_code,
 )
+from habeas.store.tables.webhooks import webhook, webhook_attempt, webhook_call
 
 __all__ = [
     "UtcDateTime",
@@ -75,4 +76,7 @@ __all__ = [
     "sign_in_failure",
     "storage",
     "verification_code",
+    "webhook",
+    "webhook_attempt",
+    "webhook_call",
 ]

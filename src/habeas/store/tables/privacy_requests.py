@@ -31,6 +31,7 @@ privacy_request = Table(
     Column("status", String(32), nullable=False),
     Column("stage", String(32), nullable=False),
     Column("outcome", String(32)),
+    Column("settled", String(32)),  # the outcome of work that is done, while webhooks are still to be told
     Column("reason", String(32)),
     Column("reason_detail", JSON),  # {address, problem, fix}, values never
     Column("kept", JSON),  # {reason: count}
