@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import threading
 from contextlib import closing
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from driftbook import sqlite  # the library that habeas uses: another would drop its locks
 from flowbook import Flow
 from habeas.cli.main import run
 from manualbook import answer, confirm, paused
@@ -70,7 +70,7 @@ def test_each_answer_belongs_to_its_step(flow: Flow, waiting: str) -> None:
     assert (item["status"], item["confirmed"][0]["rows"]) == ("complete", 2)
     assert post(flow, waiting, "manual_input", [])[0] == 400
     assert post(flow, waiting, "erasure_confirm", {"row_count": 1})[0] == 400
-    with closing(sqlite3.connect(flow.installation.settings.data_dir / "habeas.sqlite")) as own:
+    with closing(sqlite.connect(flow.installation.settings.data_dir / "habeas.sqlite")) as own:
         left = own.execute("SELECT count(*) FROM question WHERE privacy_request_id = ?", [waiting]).fetchone()
     assert left == (0,)
 
@@ -113,7 +113,7 @@ def test_what_was_answered_is_not_asked_again_and_a_canceled_question_is_forgott
     assert item["message"] == "Cannot transition status"
     assert flow.api.call("POST", f"/privacy-request/{waiting}/cancel")["status"] == "canceled"
     assert post(flow, waiting, "manual_input", [])[0] == 400
-    with closing(sqlite3.connect(flow.installation.settings.data_dir / "habeas.sqlite")) as own:
+    with closing(sqlite.connect(flow.installation.settings.data_dir / "habeas.sqlite")) as own:
         left = own.execute("SELECT count(*) FROM question WHERE privacy_request_id = ?", [waiting]).fetchone()
     assert left == (0,)
 
