@@ -259,6 +259,15 @@ def test_postgres_is_tested_over_a_url(shared_api: Api, postgres_url: str) -> No
     assert "pass-word" not in str(told)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1/in", "https://169.254.169.254/latest", "https://[::1]/in"])
+def test_a_service_at_a_private_address_is_refused_when_it_is_saved(shared_api: Api, url: str) -> None:
+    make(shared_api, "inside", "https")
+    answer = shared_api.call("PUT", "/connection/inside/secret", json={"url": url, "authorization": "Bearer s"})
+    assert answer.status_code == 422, answer.text
+    assert (answer.json()["code"], answer.json()["where"]) == ("egress_refused", "secrets.url")
+    assert shared_api.ok("GET", "/connection/inside/test", params={})["test_status"] != "succeeded"
+
+
 def test_a_service_takes_its_url_and_authorization(shared_api: Api) -> None:
     make(shared_api, "service", "https")
     told = shared_api.ok(

@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -40,6 +44,21 @@ def test_the_signature_is_that_of_the_open_specification() -> None:
     assert headers["webhook-signature"] == "v1," + base64.b64encode(wanted).decode()
     assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("whc_1", "1700000000")
     assert "webhook-signature" not in signed_headers([], "whc_1", 1700000000, BODY)
+
+
+def test_the_recipe_of_the_docs_tells_a_genuine_call() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    written: dict[str, Any] = {}
+    exec(compile(recipe, "docs/webhooks.md", "exec"), written)
+    is_genuine = written["is_genuine"]
+    for secret in (SECRET, "any words, if there are enough"):
+        headers = signed_headers([signing_key(secret)], "whc_1", int(time.time()), BODY)
+        assert is_genuine(secret, headers, BODY)
+        assert not is_genuine(secret, headers, BODY + b" ")
+        assert not is_genuine("another secret altogether", headers, BODY)
+        old = signed_headers([signing_key(secret)], "whc_1", int(time.time()) - 3600, BODY)
+        assert not is_genuine(secret, old, BODY)
 
 
 def test_what_is_changed_late_or_anothers_is_refused() -> None:

@@ -240,10 +240,14 @@ def test_what_cannot_be_called_as_configured_ends_at_once(office: Office) -> Non
 
 
 def test_an_address_of_the_own_network_is_not_called(open_office: Callable[..., Office]) -> None:
-    office = open_office(egress_allow="", webhook_attempts=1)
+    """Where it was saved while calls might go there; else it is refused then."""
+    office = open_office(webhook_attempts=1)
     office.hooks(("first", "one_way"))
     (request_id,) = office.submit()
-    assert office.run() == 1
+    closed = office.installation.settings.model_copy(update={"egress_allow": ()})
+    with open_webhook_client(closed) as client:
+        office.caller = Caller(office.installation, "closed", client)
+        assert office.run() == 1
     assert office.show(request_id)["reason_detail"]["code"] == "egress_refused"
     assert office.receiver.calls == []
 

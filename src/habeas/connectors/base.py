@@ -53,6 +53,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     is_instructed: bool = False  # a person erases what a message tells her to
     asks_fields: bool = False  # a person answers fields that are configured beside it
     takes_webhooks: bool = False
+    calls: str = ""  # which secret is the URL that our own HTTP client calls, judged when it is saved too
 
 
 class CheckResult(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from habeas.connectors.base import CheckResult, Connector
 from habeas.connectors.registry import connector_class, connector_classes
 from habeas.core.errors import BadInput, Conflict, HabeasError, NotFound
+from habeas.egress.policy import EgressPolicy
 from habeas.requests.bulk import Bulk, Page, key_from, save_each
 from habeas.requests.clients import Actor
 from habeas.requests.inputs import Body, Description, Key, Name, without_answer_fields
@@ -120,13 +121,15 @@ def set_secrets(means: Means, actor: Actor, key: str, given: Mapping[str, Any], 
 
     `changed` tells whether they were others than before.
     Raises NotFound; BadInput for secrets that aren't valid for its kind, for references that lead nowhere, and for
-    a connection to habeas' own database.
+    a connection to habeas' own database; EgressRefused for a URL that our calls may not reach.
     """
     with means.database.read() as connection:
         row = _found(connection, key)
     kind = connector_class(row.connection_type)
     checked = checked_secrets(kind, given, means.settings)
     _refuse_own(means, kind, checked)
+    if called := kind.capabilities.calls:
+        EgressPolicy(means.settings.egress_allow).check_url(getattr(checked, called), where=f"secrets.{called}")
     with means.database.begin() as connection:
         row = _found(connection, key)
         changed = not are_kept(means.vault, row, given)

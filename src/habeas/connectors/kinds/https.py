@@ -77,6 +77,7 @@ class HttpsConnector(Connector):
         holds_rows=False,
         in_graph=False,
         takes_webhooks=True,
+        calls="url",
     )
 
     def __init__(self, secrets: BaseModel) -> None:
