@@ -20,7 +20,7 @@ from habeas.connectors.sql import reader, seeds, sqlite_session
 from habeas.connectors.sql.sqlite_session import SqliteSession
 from habeas.durable.dbos_engine import DbosEngine, engine_url
 from habeas.execute import members, own_values
-from habeas.requests import dispatch, packaging, receipting
+from habeas.requests import attempt, dispatch, packaging, receipting
 from habeas.requests.connections import ConnectionInput, save_connections, set_secrets
 from habeas.requests.datasets import save_text
 from habeas.requests.dispatch import COHORT_WORKFLOW, Dispatcher
@@ -31,6 +31,7 @@ from habeas.spool.frames import Spool
 from requestbook import CLIENT, item, statements_of, wait_until
 
 BASE, PER_COLLECTION = 12, 2  # design.md §10
+SLOWEST = 60.0  # seconds between two steps of a cohort
 MOST_A_MEMBER = 10_000  # bytes held at once for a member of a cohort of some hundreds
 HELD_A_MEMBER = 1_000  # the same where next to nothing is held together: what grows with members
 
@@ -134,7 +135,11 @@ def _noting(asked: list[str], name: str, ask: Callable[..., Any]) -> Callable[..
 
 
 @pytest.fixture
-def worker(installation: Installation) -> Iterator[Worker]:
+def worker(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """However slow the machine is, a write isn't too long ago to count as a look at the epoch; else chance decides
+    whether one more statement is counted.
+    """
+    monkeypatch.setattr(attempt, "FRESH_SECONDS", SLOWEST)
     made = Worker(installation)
     yield made
     made.engine.shutdown(10)

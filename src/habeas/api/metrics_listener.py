@@ -8,6 +8,7 @@ configuration, nothing of a person.
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,7 +70,10 @@ def listening(bind: str, scrape: Callable[[], bytes]) -> Iterator[int]:
                 free.release()
 
         def handle_error(self, *_: object) -> None:
-            """A scraper that goes away is no fault of ours."""
+            """A scraper that goes away is no fault of ours; anything else is logged, by its kind alone."""
+            problem = sys.exception()
+            if not isinstance(problem, OSError):
+                get_logger(__name__).error("metrics.broke", code=type(problem).__name__)
 
     try:
         server = Server((host, port), Handler)
