@@ -99,6 +99,9 @@ def later(api: Api, ids: list[str], company: Company) -> list[Any]:
         api.call("GET", path, size=100)
         for path in ("/audit-trail", "/receipt/chain", "/privacy-request", "/replay", "/erasure-verification")
     ]
+    told += [api.http.get(path).text for path in ("/metrics", "/api/v1/events?follow=false")]
+    assert "habeas_requests" in told[-2]
+    assert "privacy_request.reappeared" in told[-1]
     listed = api.call("GET", "/privacy-request", verbose=True, size=100)
     told.append([item["results"] for item in listed["items"]])
     for request in told:  # the caller's own id is the caller's to see

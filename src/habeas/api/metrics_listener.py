@@ -71,9 +71,7 @@ def listening(bind: str, scrape: Callable[[], bytes]) -> Iterator[int]:
 
         def handle_error(self, *_: object) -> None:
             """A scraper that goes away is no fault of ours; anything else is logged, by its kind alone."""
-            problem = sys.exception()
-            if not isinstance(problem, OSError):
-                get_logger(__name__).error("metrics.broke", code=type(problem).__name__)
+            _log_unless_gone(sys.exception())
 
     try:
         server = Server((host, port), Handler)
@@ -86,3 +84,8 @@ def listening(bind: str, scrape: Callable[[], bytes]) -> Iterator[int]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _log_unless_gone(problem: BaseException | None) -> None:
+    if not isinstance(problem, OSError):
+        get_logger(__name__).error("metrics.broke", code=type(problem).__name__)
