@@ -33,6 +33,7 @@ from habeas.api.routes import (
     email,
     event_webhooks,
     events,
+    forgetting,
     instructions,
     ledger,
     login,
@@ -90,6 +91,7 @@ def build_app(installation: Installation) -> FastAPI:
     api = APIRouter(prefix=API, responses=problems())
     for each in (
         plans,
+        forgetting,
         review,  # before the routes of one request, whose ids `bulk` would match
         privacy_requests,
         policies,

@@ -29,6 +29,11 @@ def register(app: typer.Typer) -> None:
     commands.command()(approve)
     commands.command()(deny)
     commands.command()(retry)
+    commands.command()(cancel)
+    commands.command()(decide)
+    commands.command()(resubmit)
+    commands.command("soft-delete")(soft_delete)
+    commands.command()(purge)
     commands.command()(verify)
     commands.command()(resume)
     commands.command("answer")(answer_question)
@@ -159,6 +164,70 @@ def retry(place: Place, request_id: RequestId) -> None:
 
     with open_client(place) as client:
         item = client.call("POST", f"/privacy-request/{request_id}/retry")
+    answer(place.as_json, item, lambda out: out.print(f"{item['id']} {item['status']}", markup=False))
+
+
+@placed
+def cancel(
+    place: Place, ids: Ids, reason: Annotated[str | None, typer.Option(help="Kept with the request.")] = None
+) -> None:
+    """Cancel requests of which nothing is masked yet."""
+    _administrate(place, "cancel", {"request_ids": ids, "reason": reason})
+
+
+@placed
+def decide(
+    place: Place,
+    decision: Annotated[str, typer.Argument(help="approve, deny, cancel or retry.")],
+    policy: Annotated[str | None, typer.Option(help="Only of this policy.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only these statuses.")] = None,
+    digest: Annotated[str | None, typer.Option(help="Of the preview: decide about what it showed.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Kept in the audit trail.")] = None,
+) -> None:
+    """Decide about all that match: without --digest only shows what that would mean, and the digest to give."""
+    from habeas.cli.client import open_client
+    from habeas.cli.output import answer
+
+    wanted: dict[str, Any] = {} if policy is None else {"policy_key": policy}
+    wanted |= {"status": status} if status else {}
+    if digest is not None:
+        _administrate(place, decision, {"filter": wanted, "digest": digest, "reason": reason})
+        return
+    body = {"decision": decision, "filter": wanted}
+    with open_client(place) as client:
+        told = client.call("POST", "/privacy-request/administrate/preview", json=body)
+    lines = [f"{told['count']} of {told['matching']} would move; --digest {told['digest']}"]
+    lines += [
+        f"{each['count']} of {each['policy_key']} by plan {each['plan_digest'] or each['problem']}"
+        for each in told["plans"]
+    ]
+    answer(place.as_json, told, lambda out: out.print("\n".join(lines), markup=False))
+
+
+@placed
+def resubmit(place: Place, request_id: RequestId) -> None:
+    """Hand in a request that ended again, as a new one."""
+    _call_one(place, request_id, "resubmit")
+
+
+@placed
+def soft_delete(place: Place, request_id: RequestId) -> None:
+    """Hide a request that ended from lists."""
+    _call_one(place, request_id, "soft-delete")
+
+
+@placed
+def purge(place: Place, request_id: RequestId) -> None:
+    """Destroy what is held of the person in a request that ended. There is no way back."""
+    _call_one(place, request_id, "purge")
+
+
+def _call_one(place: Place, request_id: str, verb: str) -> None:
+    from habeas.cli.client import open_client
+    from habeas.cli.output import answer
+
+    with open_client(place) as client:
+        item = client.call("POST", f"/privacy-request/{request_id}/{verb}")
     answer(place.as_json, item, lambda out: out.print(f"{item['id']} {item['status']}", markup=False))
 
 

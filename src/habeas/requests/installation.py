@@ -15,6 +15,7 @@ from types import TracebackType
 from sqlalchemy.engine import Connection
 
 from habeas.core.clock import Clock, SystemClock
+from habeas.core.deadline import load_regimes
 from habeas.core.errors import Unavailable
 from habeas.core.settings import Settings
 from habeas.plan.model import Plan
@@ -80,6 +81,7 @@ def open_installation(settings: Settings, *, clock: Clock | None = None) -> Inst
 
     Raises BadInput or Unavailable that say what of the settings is wrong or out of reach.
     """
+    load_regimes(settings.regimes_file)  # what is wrong with the file is said now, not at the first request
     _make_data_dir(settings.data_dir)
     medium = open_medium(settings.spool_url, settings.data_dir / "spool")
     vault = open_vault(settings)

@@ -17,19 +17,28 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from habeas.core.deadline import Regimes, load_regimes
-from habeas.core.errors import BadHeader, BadInput, Conflict, Unauthorised
+from habeas.core.errors import BadHeader, BadInput, Conflict, NotFound, Unauthorised
 from habeas.core.identity import Assurance
 from habeas.requests.answer import SHOWN, TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
-from habeas.requests.custom_fields import indexes_of, judge, seal_fields
+from habeas.requests.custom_fields import indexes_of, judge, open_fields, seal_fields
 from habeas.requests.duplicates import Asking, find_first, proven_of, waiting_values, window_of
 from habeas.requests.installation import Installation
-from habeas.requests.model import Status
+from habeas.requests.model import FINAL, Status
 from habeas.requests.proofs import Proofs
-from habeas.requests.sealing import ANSWER, identity_index, seal_identities, seal_package_key, seal_seeds
-from habeas.requests.submission import Submission, read_submission
-from habeas.requests.verification import kinds_of
+from habeas.requests.sealing import (
+    ANSWER,
+    identity_index,
+    open_alternatives,
+    open_package_key,
+    seal_identities,
+    seal_package_key,
+    seal_seeds,
+)
+from habeas.requests.submission import CustomValue, Submission, read_submission
+from habeas.requests.verification import after_intake, kinds_of
+from habeas.store import audit
 from habeas.store import requests as store
 from habeas.store.session import new_ids
 
@@ -65,6 +74,46 @@ def submit(
     if bulk.succeeded:
         installation.wake()
     return bulk
+
+
+def resubmit(installation: Installation, request_id: str, *, actor: Actor) -> dict[str, Any]:
+    """Hand in an ended request again: a new one, linked to it, under its policy as it is now. The proof of the person
+    goes with it; whether it is a duplicate isn't asked, since somebody decided.
+
+    Raises NotFound, Conflict where it hasn't ended, was purged or never proven; BadInput where the policy is gone.
+    """
+    intake = _Intake(installation, actor)
+    with installation.database.begin() as connection:
+        old = store.find_by_ids(connection, [request_id]).get(request_id)
+        if old is None:
+            raise NotFound(f"No privacy request found with id '{request_id}'")
+        _check_repeatable(old)
+        found = store.find_policies(connection, keys=[old["policy_key"]])
+        by_key = {row["key"]: row for row in found}
+        problem = _policy_problem(old["policy_key"], by_key, intake.regimes)
+        if problem is not None:
+            raise problem
+        (row,) = intake.repeated(connection, old, by_key)
+        audit.append(
+            connection,
+            installation.clock,
+            actor.client_id,
+            "privacy_request.resubmitted",
+            row["id"],
+            {"resubmits": request_id},
+        )
+    installation.wake()
+    return item_of(row, policies_of(found), intake.now.date())
+
+
+def _check_repeatable(old: Mapping[str, Any]) -> None:
+    proven = old["identity_verified_at"] is not None or (old["client_id"] is not None and not old["must_verify"])
+    if Status(old["status"]) not in FINAL:
+        raise Conflict(f"can't be resubmitted: it is {old['status']}", where=old["id"], fix="retry or cancel it")
+    if old["purged_at"] is not None:
+        raise Conflict("was purged: its identities are gone", where=old["id"], fix="submit a new request")
+    if not proven:
+        raise Conflict("its identity was never verified", where=old["id"], fix="have it submitted again")
 
 
 class _Intake:
@@ -140,6 +189,32 @@ class _Intake:
         store.insert_requests(connection, rows, indexes)
         proofs.send(zip(rows, taken, strict=True), policies)
         return [item_of(row, {} if self.public else policies, today) for row in rows]
+
+    def repeated(
+        self, connection: Connection, old: Mapping[str, Any], by_key: Mapping[str, Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Store a request anew; its row."""
+        vault = self.installation.vault
+        fields = open_fields(vault, old["id"], old["sealed_custom_fields"])
+        submission = Submission(
+            policy_key=old["policy_key"],
+            requested_at=self.now,
+            alternatives=open_alternatives(vault, old["id"], old["sealed_identities"]),
+            external_id=old["external_id"],
+            encryption_key=open_package_key(vault, old["id"], old["sealed_encryption_key"]),
+            custom_fields={name: CustomValue(each["label"], each["value"]) for name, each in fields.items()},
+        )
+        proofs = Proofs(connection, self.installation, public=False)
+        policy = by_key[old["policy_key"]]
+        if proofs.needed(policy) and old["identity_verified_at"] is None:
+            raise Conflict("its policy asks for a code", where=old["id"], fix="submit it anew")
+        rows = self.rows([submission], by_key, proofs)
+        asked = self.installation.settings.require_manual_request_approval or policy["approvals"] is not None
+        status, stage = after_intake(asked)
+        again = {"status": status, "stage": stage, "resubmits": old["id"]}
+        rows[0] |= again | {"identity_verified_at": old["identity_verified_at"]}
+        store.insert_requests(connection, rows, self.indexes(rows[0]["id"], submission, policy["custom_fields"]))
+        return rows
 
     def _hold_duplicates(
         self,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.engine import Connection
 
 from habeas.durable.port import DurableEngine
+from habeas.requests.forgetting import PURGED_AT_ONCE, purge_old
 from habeas.requests.installation import Installation
 from habeas.requests.model import FINAL
 from habeas.requests.preview import PREVIEW
@@ -33,6 +34,8 @@ def run_retention(installation: Installation, engine: DurableEngine) -> None:
         while _delete_requests(installation, before) == AT_ONCE:
             continue
         _delete_all(installation, retention.delete_cohorts, before)
+    while purge_old(installation) == PURGED_AT_ONCE:
+        continue
     previews = Directory(installation.settings.data_dir / "spool")
     for name in previews.idle_since(time.time() - PREVIEW_SECONDS, PREVIEW):
         previews.clear(name)

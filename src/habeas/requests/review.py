@@ -20,7 +20,7 @@ from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import Actor
 from habeas.requests.installation import Installation
 from habeas.requests.manual_webhooks import check_answered
-from habeas.requests.model import Reason, Stage, Status
+from habeas.requests.model import FINAL, Reason, Stage, Status
 from habeas.requests.moves import BEFORE_MASKING, go_on, move, requeue_values
 from habeas.requests.notices import put_review
 from habeas.requests.sealing import open_identities
@@ -30,6 +30,7 @@ from habeas.store import audit, cohorts, questions, switches
 from habeas.store import requests as store
 
 MAX_REASON = 200
+_HIDDEN = "privacy_request.soft_deleted"
 _NO_REASON: dict[str, Any] = {
     "reason": None,
     "reason_detail": None,
@@ -100,6 +101,18 @@ def cancel(
             questions.forget(connection, [row["id"]])
 
     return _each(installation, ids, actor, "privacy_request.canceled", change, detail=_detail(reason), most=most)
+
+
+def soft_delete(installation: Installation, ids: Sequence[str], *, actor: Actor) -> Bulk:
+    """Hide requests that ended, or failed before anything was written, from lists."""
+
+    def change(connection: Connection, row: dict[str, Any], now: datetime) -> None:
+        failed = row["status"] == Status.ERROR and row["reason"] != Reason.INCOMPLETE
+        if Status(row["status"]) not in FINAL and not failed:
+            raise Conflict(f"can't be deleted: it is {row['status']}", where=row["id"], fix="cancel it first")
+        move(connection, row, Status(row["status"]), Stage(row["stage"]), now, deleted_at=now)
+
+    return _each(installation, ids, actor, _HIDDEN, change)
 
 
 def retry(installation: Installation, ids: Sequence[str], *, actor: Actor, most: int = MAX_ITEMS) -> Bulk:
@@ -223,7 +236,7 @@ def _one(
         row = store.find_by_ids(connection, [request_id]).get(request_id)
         if row is None:
             raise NotFound(f"No privacy request found with id '{request_id}'")
-        if row["deleted_at"] is not None or row["purged_at"] is not None:
+        if row["deleted_at"] is not None or (row["purged_at"] is not None and action != _HIDDEN):
             raise Conflict("it was deleted", where=request_id, fix="submit a new request")
         noted = change(connection, row, now) or action
         audit.append(connection, installation.clock, actor.client_id, noted, request_id, detail)

@@ -71,6 +71,7 @@ class RequestFilter:
     at_risk: bool | None = None
     at_risk_days: int = 7
     duplicates: bool | None = None
+    include_deleted: bool = False
     custom_field: str | None = field(default=None, repr=False)
 
 
@@ -302,6 +303,7 @@ def narrow(installation: Installation, wanted: RequestFilter) -> Wanted:
         before=before,
         running=bool(late),
         duplicates=wanted.duplicates,
+        deleted=wanted.include_deleted,
         field_index=search_index(installation.vault, wanted.custom_field) if wanted.custom_field else None,
     )
 

@@ -6,10 +6,22 @@ a request: that is the worker's.
 
 from habeas.requests.bulk import Bulk, Failure, Page
 from habeas.requests.export import export_csv, export_jsonl
-from habeas.requests.intake import submit
+from habeas.requests.forgetting import purge
+from habeas.requests.intake import resubmit, submit
 from habeas.requests.manual import confirm_erasure, give_rows
 from habeas.requests.preview import Preview, explain, preview
-from habeas.requests.review import approve, cancel, count_workers, deny, is_paused, pause_all, resume, resume_all, retry
+from habeas.requests.review import (
+    approve,
+    cancel,
+    count_workers,
+    deny,
+    is_paused,
+    pause_all,
+    resume,
+    resume_all,
+    retry,
+    soft_delete,
+)
 from habeas.requests.review_many import decide_many, preview_decision
 from habeas.requests.search import RequestFilter, find, logs, plan, read_request, receipt
 from habeas.requests.verification import resend, told_config, verify
@@ -37,12 +49,15 @@ __all__ = [
     "plan",
     "preview",
     "preview_decision",
+    "purge",
     "read_request",
     "receipt",
     "resend",
+    "resubmit",
     "resume",
     "resume_all",
     "retry",
+    "soft_delete",
     "submit",
     "told_config",
     "verify",

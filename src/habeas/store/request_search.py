@@ -42,6 +42,7 @@ class Wanted:
     before: tuple[tuple[str, datetime], ...] = ()
     running: bool = False  # only those whose clock doesn't stand
     duplicates: bool | None = None
+    deleted: bool = False  # also those that were deleted
 
     @property
     def picks_few(self) -> bool:
@@ -209,6 +210,8 @@ def _others(rows: sa.FromClause, wanted: Wanted) -> list[Column]:
         found.append(rows.c.policy_id.in_(acting))
     if wanted.running:
         found.append(rows.c.clock_stopped_at.is_(None))
+    if not wanted.deleted:
+        found.append(rows.c.deleted_at.is_(None))
     if wanted.duplicates is not None:
         linked = rows.c.duplicate_of.is_not(None)
         found.append(linked if wanted.duplicates else sa.not_(linked))

@@ -243,6 +243,7 @@ def _wanted(
     at_risk: Annotated[bool, Query(description="not answered and due within `at_risk_days`")] = False,
     at_risk_days: Annotated[int, Query(ge=1, le=366)] = 7,
     custom_field: Annotated[str | None, Query(description="name:value of a searchable custom field")] = None,
+    include_deleted: bool = False,
     duplicates: Annotated[bool | None, Query(description="only those that are duplicates; false: only others")] = None,
 ) -> RequestFilter:
     return replace(
@@ -258,6 +259,7 @@ def _wanted(
         at_risk=at_risk,
         at_risk_days=at_risk_days,
         duplicates=duplicates,
+        include_deleted=include_deleted,
         custom_field=custom_field,
     )
 
