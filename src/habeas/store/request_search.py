@@ -8,7 +8,7 @@ are compared as text, so `%`, `_` and `\\` in them are literal. Case is folded b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -122,12 +122,19 @@ def decisions_about(connection: Connection, request_ids: Sequence[str]) -> list[
 
 def _count(connection: Connection, rows: sa.FromClause, wanted: Wanted, *more: Column) -> int:
     """Those that are deleted are taken off: an index tells them, and none those that aren't."""
-    matching = (*_others(rows, replace(wanted, deleted=True)), *more)
-    counted = sa.select(sa.func.count()).select_from(rows).where(*matching)
+    shown = replace(wanted, deleted=True)
+    counted = sa.select(sa.func.count()).select_from(rows).where(*_others(rows, shown), *more)
     if not wanted.deleted:
-        deleted = counted.where(rows.c.deleted_at.is_not(None)).scalar_subquery()
-        counted = sa.select(counted.scalar_subquery() - deleted)
+        hidden = sa.select(rows).where(rows.c.deleted_at.is_not(None)).cte("hidden").prefix_with("MATERIALIZED")
+        conditions = [sa.sql.visitors.replacement_traverse(each, {}, _of(rows, hidden)) for each in more]
+        deleted = sa.select(sa.func.count()).select_from(hidden).where(*_others(hidden, shown), *conditions)
+        counted = sa.select(counted.scalar_subquery() - deleted.scalar_subquery())
     return int(connection.execute(counted).scalar_one())
+
+
+def _of(rows: sa.FromClause, others: sa.FromClause) -> Callable[..., Any]:
+    """Says a condition about columns of `rows` of `others`."""
+    return lambda element, **_: others.c[element.key] if getattr(element, "table", None) is rows else None
 
 
 def _slice(
