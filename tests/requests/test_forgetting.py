@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from habeas.core.clock import FixedClock
 from habeas.core.errors import BadInput, Conflict
 from habeas.core.settings import Settings
+from habeas.requests import forgetting
 from habeas.requests.clients import PUBLIC
 from habeas.requests.forgetting import purge_old
 from habeas.requests.installation import Installation, open_installation
@@ -31,7 +32,7 @@ from habeas.requests.service import (
 )
 from habeas.store import audit
 from habeas.store import requests as store
-from habeas.store.tables import idempotency, outbox, provided_identity, verification_code
+from habeas.store.tables import idempotency, outbox, provided_identity, question, verification_code
 from requestbook import CLIENT, MAIL, code_of, item
 
 Open = Callable[..., Installation]
@@ -71,6 +72,10 @@ def test_a_purge_leaves_nothing_of_the_person(installation: Installation) -> Non
     place.write_text("{}")
     package = [{"storage": "local_packages", "location": f"packages/{place.name}", "digest": "0", "size": 2}]
     end(installation, request_id, Status.COMPLETE, package=package, cancel_reason=CANARY)
+    now = installation.clock.now()
+    asked = {"id": "que_1", "created_at": now, "updated_at": now, "privacy_request_id": request_id, "action": "access"}
+    with installation.database.begin() as connection:
+        connection.execute(sa.insert(question).values(**asked, address="desk:card", sealed_question=CANARY.encode()))
     for each in others:
         end(installation, each, Status.COMPLETE)
         purge(installation, each, actor=CLIENT)
@@ -81,7 +86,7 @@ def test_a_purge_leaves_nothing_of_the_person(installation: Installation) -> Non
     assert open_alternatives(installation.vault, request_id, after["sealed_identities"]) == ()
     assert after["sealed_seed"] == before["sealed_seed"]  # by which the ledger's masks are made again
     with installation.database.read() as connection:
-        for table in (provided_identity, idempotency, outbox, verification_code):
+        for table in (provided_identity, idempotency, outbox, verification_code, question):
             assert connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 0, table
         assert audit.verify_chain(connection).broken_at is None
     assert find(installation, RequestFilter(identity="ada@example.com")).items == []
@@ -119,6 +124,21 @@ def test_policies_and_the_setting_purge_by_themselves(opened: Open, clock: Fixed
     assert purge_old(opened(request_retention_days=11)) == 0
     clock.advance(DAY)
     assert purge_old(opened(request_retention_days=11)) == 1
+
+
+def test_one_that_can_not_be_purged_holds_up_no_other(installation: Installation, clock: FixedClock) -> None:
+    declare(installation, retention_days=1)
+    stuck, free = take(installation), take(installation)
+    elsewhere = [{"storage": "gone", "location": "x.json", "digest": "0", "size": 2}]
+    end(installation, stuck, Status.COMPLETE, package=elsewhere)
+    clock.advance(DAY / 2)
+    end(installation, free, Status.COMPLETE)
+    clock.advance(2 * DAY)
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(forgetting, "PURGED_AT_ONCE", 1)
+        assert (purge_old(installation), purge_old(installation)) == (1, 0)
+    assert read_request(installation, stuck)["purged_at"] is None
+    assert read_request(installation, free)["purged_at"] is not None
 
 
 def test_what_is_hidden_is_shown_when_asked_for_and_moves_no_more(installation: Installation) -> None:

@@ -62,16 +62,18 @@ def purge(installation: Installation, request_id: str, *, actor: Actor) -> dict[
 
 
 def purge_old(installation: Installation) -> int:
-    """Purge what policies, or the setting for all, keep no longer; how many. One that can't be is passed over, and
-    stays in sight by its missing `purged_at`.
+    """Purge what policies, or the setting for all, keep no longer; how many, at most so many at once. One that can't
+    be is passed over, and stays in sight by its missing `purged_at`.
     """
-    settings, done = installation.settings, 0
+    days, done, failed = installation.settings.request_retention_days, 0, 0
     now = installation.clock.now()
-    with installation.database.read() as connection:
-        found = store.over(connection, sorted(FINAL), now, settings.request_retention_days, PURGED_AT_ONCE)
-    for each in found:
-        bulk = _purge_each(installation, [each["id"]])
-        done += len(bulk.succeeded)
+    while done < PURGED_AT_ONCE:
+        with installation.database.read() as connection:
+            found = store.over(connection, sorted(FINAL), now, days, failed, PURGED_AT_ONCE)
+        purged = len(_purge_each(installation, [each["id"] for each in found]).succeeded)
+        done, failed = done + purged, failed + len(found) - purged
+        if len(found) < PURGED_AT_ONCE:
+            break
     return done
 
 

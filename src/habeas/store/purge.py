@@ -15,11 +15,14 @@ from sqlalchemy.engine import Connection
 from habeas.store.tables import (
     execution_log,
     idempotency,
+    instruction,
     manual_answer,
     outbox,
     policy,
     provided_identity,
+    question,
     verification_code,
+    webhook_call,
 )
 from habeas.store.tables import privacy_request as request
 
@@ -42,8 +45,8 @@ def purge_request(
     values = dict.fromkeys(GONE) | {"sealed_identities": identities, "purged_at": now}
     if connection.execute(sa.update(request).where(*expected).values(**values)).rowcount != 1:
         return False
-    connection.execute(sa.delete(provided_identity).where(provided_identity.c.privacy_request_id == request_id))
-    connection.execute(sa.delete(manual_answer).where(manual_answer.c.privacy_request_id == request_id))
+    for theirs in (provided_identity, manual_answer, question, instruction, webhook_call):
+        connection.execute(sa.delete(theirs).where(theirs.c.privacy_request_id == request_id))
     connection.execute(sa.delete(verification_code).where(verification_code.c.subject == request_id))
     connection.execute(sa.delete(outbox).where(outbox.c.subject == request_id))
     answered = sa.cast(idempotency.c.request_ids, sa.Text).contains(f'"{request_id}"', autoescape=True)
@@ -67,10 +70,10 @@ def others_wait(connection: Connection, cohort_id: str, statuses: Collection[str
 
 
 def over(
-    connection: Connection, statuses: Collection[str], now: datetime, days_of_all: int, limit: int
+    connection: Connection, statuses: Collection[str], now: datetime, days_of_all: int, offset: int, limit: int
 ) -> list[dict[str, Any]]:
     """`id` and `policy_key` of requests that ended longer ago than their policy keeps them, or, unless `days_of_all` is
-    0, than all are kept. Oldest first.
+    0, than all are kept. Oldest first, a slice.
     """
     ended = (request.c.status.in_(statuses), request.c.purged_at.is_(None))
     kept = connection.execute(
@@ -85,7 +88,7 @@ def over(
     if not bounds:
         return []
     found = sa.select(request.c.id, request.c.policy_key).where(*ended, sa.or_(*bounds))
-    ordered = found.order_by(request.c.finished_processing_at, request.c.id).limit(limit)
+    ordered = found.order_by(request.c.finished_processing_at, request.c.id).offset(offset).limit(limit)
     return [row._asdict() for row in connection.execute(ordered)]
 
 
