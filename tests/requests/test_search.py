@@ -159,7 +159,9 @@ def log_entry(installation: Installation, cohort_id: str, collection: str, membe
     row = {"created_at": now, "updated_at": now, "cohort_id": cohort_id, "member": member, "dataset_name": "shop"}
     row |= {"collection_name": collection, "action_type": "access", "status": "complete", "fields_affected": []}
     with installation.database.begin() as connection:
-        log_store.append(connection, [row | {"message": "", "counts": {"rows": 1}}])
+        epoch = cohorts.present_epoch(connection, cohort_id)
+        rows = [row | {"message": "", "counts": {"rows": 1}}]
+        assert log_store.append(connection, cohort_id, epoch or 0, rows) is (epoch is not None)
 
 
 def test_logs_are_those_of_the_cohort_and_of_the_member_alone(installation: Installation) -> None:
@@ -168,6 +170,7 @@ def test_logs_are_those_of_the_cohort_and_of_the_member_alone(installation: Inst
     run_in_cohort(installation, second, "coh_1", 1)
     log_entry(installation, "coh_1", "customers")
     log_entry(installation, "coh_1", "orders", member=1)
+    run_in_cohort(installation, take(installation), "coh_2", 0)
     log_entry(installation, "coh_2", "elsewhere")
     assert [each["collection_name"] for each in logs(installation, first).items] == ["customers"]
     page = logs(installation, second, page=2, size=1)
