@@ -69,6 +69,41 @@ PUBLIC_CALLS_PER_ADDRESS = (20, 60.0)
 WRONG_CODES_PER_ADDRESS = (20, 600.0)
 
 
+NOUNS = (
+    plans,
+    forgetting,
+    review,  # before the routes of one request, whose ids `bulk` would match
+    privacy_requests,
+    policies,
+    connections,
+    datasets,
+    drafts,
+    categories,
+    storage,
+    manual_webhooks,
+    instructions,
+    masking,
+    receipts,
+    ledger,
+    audit,
+    operation,
+    oauth,
+    login,
+    users,
+    email,
+    events,
+    event_webhooks,
+    verification,
+    consent,
+    cryptography,
+    deadlines,
+    report,
+    saas,
+    webhooks,
+)
+"""The routes by noun; of two that match a call, the first one takes it."""
+
+
 def build_app(installation: Installation) -> FastAPI:
     """The application that serves this installation; the caller opens and closes the installation."""
     app = FastAPI(
@@ -89,38 +124,7 @@ def build_app(installation: Installation) -> FastAPI:
     app.state.events = EventWatch(lambda: settle(installation).position)
     app.state.code_limit = CallLimit(*WRONG_CODES_PER_ADDRESS)
     api = APIRouter(prefix=API, responses=problems())
-    for each in (
-        plans,
-        forgetting,
-        review,  # before the routes of one request, whose ids `bulk` would match
-        privacy_requests,
-        policies,
-        connections,
-        datasets,
-        drafts,
-        categories,
-        storage,
-        manual_webhooks,
-        instructions,
-        masking,
-        receipts,
-        ledger,
-        audit,
-        operation,
-        oauth,
-        login,
-        users,
-        email,
-        events,
-        event_webhooks,
-        verification,
-        consent,
-        cryptography,
-        deadlines,
-        report,
-        saas,
-        webhooks,
-    ):
+    for each in NOUNS:
         api.include_router(each.router)
     app.include_router(api)
     app.include_router(open.router)
