@@ -21,7 +21,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= auto
+# One more than cores: tests wait for processes and disks a third of their time.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 T ?= tests
 # Where there is room in memory, the tests' files lie there: a kill leaves what was written, on any file system, and
 # the disk's fsyncs are half of the time.
