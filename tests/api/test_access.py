@@ -13,6 +13,9 @@ from habeas.requests.scopes import SCOPES
 from .conftest import ROOT_ID, ROOT_SECRET, Api, open_api
 
 OPEN = {
+    ("POST", "/api/v1/privacy-request/unknown/resume"),  # its own token authorises it, as do the next
+    ("POST", "/api/v1/privacy-request/unknown/pre-approve/eligible"),
+    ("POST", "/api/v1/privacy-request/unknown/pre-approve/not-eligible"),
     ("GET", "/privacy/confirm/unknown"),
     ("POST", "/privacy/confirm/unknown"),
     ("GET", "/health"),

@@ -112,7 +112,7 @@ def address(api: Api, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, in
     monkeypatch.setattr(patience, "HEAD_SECONDS", 1.0)
     monkeypatch.setattr(patience, "BODY_SECONDS", 1.0)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _server(build_app(api.installation), api.installation.settings)
+    server = _server(build_app(api.installation), api.installation.settings, lambda: None)
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
     thread.start()
     yield listener.getsockname()
