@@ -24,6 +24,26 @@ from requestbook import CLIENT, wait_until
 
 ENDED = ("complete", "error", "requires_input")
 NAMES = itertools.count()
+HOUSES = """
+- name: customer
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
+  - name: address_id
+    fides_meta: {references: [{dataset: db, field: address.id, direction: to}]}
+- name: note
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - name: customer_id
+    fides_meta: {references: [{dataset: db, field: customer.id, direction: from}]}
+  - {name: body, data_categories: [user.content]}
+- name: address
+  fides_meta: {erase_after: [db.note]}
+  fields:
+  - {name: id, fides_meta: {primary_key: true}}
+  - {name: street, data_categories: [user.contact.address]}
+"""
+"""Customers, their notes, and the addresses they point to, which are written last."""
 
 
 class Store:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from constraintbook import Store
+from constraintbook import HOUSES, Store
 
 TABLES = """
 CREATE TABLE address (id integer PRIMARY KEY, street text, buyer_id integer);
@@ -16,25 +16,6 @@ CREATE TABLE note (id integer PRIMARY KEY, customer_id integer, body text);
 INSERT INTO address VALUES (5, 'Elm Street', NULL), (6, 'Oak Street', NULL);
 INSERT INTO customer VALUES (1, 'ada@example.com', 5), (2, 'ada@example.com', 6);
 INSERT INTO note VALUES (7, 1, 'a note');
-"""
-DATASET = """
-- name: customer
-  fields:
-  - {name: id, fides_meta: {primary_key: true}}
-  - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
-  - name: address_id
-    fides_meta: {references: [{dataset: db, field: address.id, direction: to}]}
-- name: note
-  fields:
-  - {name: id, fides_meta: {primary_key: true}}
-  - name: customer_id
-    fides_meta: {references: [{dataset: db, field: customer.id, direction: from}]}
-  - {name: body, data_categories: [user.content]}
-- name: address
-  fides_meta: {erase_after: [db.note]}
-  fields:
-  - {name: id, fides_meta: {primary_key: true}}
-  - {name: street, data_categories: [user.contact.address]}
 """
 LEAVING = """
 - name: customer
@@ -62,7 +43,7 @@ LEAVING = """
 def test_an_address_that_somebody_moved_into_is_kept(store: Store, mask: str) -> None:
     store.run(TABLES)
     store.act_after_update("note", "INSERT INTO customer VALUES (3, 'new@example.com', 5)")
-    store.describe(DATASET)
+    store.describe(HOUSES)
     ended = store.erase(mask=mask)
     assert (ended["status"], ended["outcome"]) == ("complete", "erased_with_kept"), ended["reason_detail"]
     assert ended["kept"] == {"shared_row": 1}
@@ -78,7 +59,7 @@ def test_a_table_that_nobody_described_keeps_too(store: Store) -> None:
     store.run(TABLES)
     store.run("CREATE TABLE lease (id integer PRIMARY KEY, address_id integer REFERENCES address(id))")
     store.act_after_update("note", "INSERT INTO lease VALUES (1, 6)")
-    store.describe(DATASET)
+    store.describe(HOUSES)
     assert store.erase()["kept"] == {"shared_row": 1}
     assert store.rows("SELECT street FROM address ORDER BY id") == [(None,), ("Oak Street",)]
 
@@ -94,14 +75,14 @@ def test_a_row_is_not_deleted_either(store: Store) -> None:
 
 def test_without_anybody_else_all_is_written(store: Store) -> None:
     store.run(TABLES)
-    store.describe(DATASET)
+    store.describe(HOUSES)
     assert store.erased()["db:address"]["masked"] == 2
     assert store.rows("SELECT street FROM address") == [(None,), (None,)]
 
 
 def test_a_table_that_appeared_after_planning_keeps_too(store: Store) -> None:
     store.run(TABLES + "INSERT INTO customer VALUES (3, 'bob@example.com', NULL)")
-    store.describe(DATASET)
+    store.describe(HOUSES)
     assert store.erase("bob@example.com")["outcome"] == "erased"  # now the plan is known
     store.run(
         "CREATE TABLE lease (id integer PRIMARY KEY, address_id integer REFERENCES address(id));"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from constraintbook import Store
+from constraintbook import HOUSES, Store
 from flowbook import opened
 from habeas.requests.installation import Installation
 from workerbook import WorkerProcess
@@ -30,25 +30,6 @@ INSERT INTO note VALUES (7, 1, 'a note');
 MOVED_IN = """
 INSERT INTO customer SELECT 3, 'new@example.com', a.id FROM address a
  WHERE a.id = 5 AND NOT EXISTS (SELECT 1 FROM customer c WHERE c.id = 3)
-"""
-HOUSES = """
-- name: customer
-  fields:
-  - {name: id, fides_meta: {primary_key: true}}
-  - {name: email, data_categories: [user.contact.email], fides_meta: {identity: email}}
-  - name: address_id
-    fides_meta: {references: [{dataset: db, field: address.id, direction: to}]}
-- name: note
-  fields:
-  - {name: id, fides_meta: {primary_key: true}}
-  - name: customer_id
-    fides_meta: {references: [{dataset: db, field: customer.id, direction: from}]}
-  - {name: body, data_categories: [user.content]}
-- name: address
-  fides_meta: {erase_after: [db.note]}
-  fields:
-  - {name: id, fides_meta: {primary_key: true}}
-  - {name: street, data_categories: [user.contact.address]}
 """
 KEYED = """
 CREATE TABLE customer (email varchar(80) PRIMARY KEY, name text);
