@@ -1,4 +1,4 @@
-"""The family of systems that a person answers for: their connections carry configuration and nothing else.
+"""The family of systems outside the graph: what their connections carry is configuration and nothing else.
 
 What they hold never comes into the graph, so no dataset can lie behind one, and nothing here reads or writes a row.
 """

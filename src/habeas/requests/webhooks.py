@@ -36,22 +36,10 @@ class NotPossible(BadInput):
     code: ClassVar[str] = "webhook_not_possible"
 
 
-class WebhookInput(Body):
-    """A webhook as given. Without key it gets one from its name, without name one from connection and phase."""
-
-    connection_config_key: Key
-    direction: Direction
-    key: Key | None = None
-    name: Name | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sent_back(cls, value: Any) -> Any:
-        return without_shown(value)
-
-
 class ApprovalWebhookInput(Body):
-    """A webhook that is asked before approval."""
+    """A webhook that is asked before approval. Without key it gets one from its name, without name one from connection
+    and phase.
+    """
 
     connection_config_key: Key
     key: Key | None = None
@@ -63,13 +51,10 @@ class ApprovalWebhookInput(Body):
         return without_shown(value)
 
 
-class WebhookUpdate(Body):
-    """What of a webhook changes."""
+class WebhookInput(ApprovalWebhookInput):
+    """A webhook that is called before or after execution."""
 
-    connection_config_key: Key | None = None
-    direction: Direction | None = None
-    name: Name | None = None
-    order: int | None = Field(default=None, ge=-(2**31), le=2**31)
+    direction: Direction
 
 
 class ApprovalWebhookUpdate(Body):
@@ -77,6 +62,13 @@ class ApprovalWebhookUpdate(Body):
 
     connection_config_key: Key | None = None
     name: Name | None = None
+
+
+class WebhookUpdate(ApprovalWebhookUpdate):
+    """What of a webhook changes."""
+
+    direction: Direction | None = None
+    order: int | None = Field(default=None, ge=-(2**31), le=2**31)
 
 
 def without_shown(value: Any) -> Any:

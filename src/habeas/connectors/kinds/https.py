@@ -6,17 +6,15 @@ Opens no connection by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import cast
+from typing import NoReturn, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from habeas.connectors.base import Capabilities, CheckResult, Connector, Fence, Reader, Statement, WebhookTarget, Writer
+from habeas.connectors.base import CheckResult, Connector, WebhookTarget
+from habeas.connectors.outside import OutsideConnector
 from habeas.core.errors import NotOffered
-from habeas.core.schema import StoreSchema, TableName
-from habeas.plan.model import Plan, Segment
 
 
 class HttpsSecrets(BaseModel):
@@ -59,26 +57,15 @@ class HttpsSecrets(BaseModel):
         return value
 
 
-class HttpsConnector(Connector):
+class HttpsConnector(OutsideConnector):
     """One service. Safe to share between threads."""
 
     kind = "https"
     label = "Policy Webhook"
+    category = Connector.category
     listed = False
     secrets_model = HttpsSecrets
-    capabilities = Capabilities(
-        reads=False,
-        masks=False,
-        deletes=False,
-        introspects=False,
-        snapshot=False,
-        pushes_masks=False,
-        schemas=False,
-        holds_rows=False,
-        in_graph=False,
-        takes_webhooks=True,
-        calls="url",
-    )
+    capabilities = msgspec.structs.replace(OutsideConnector.capabilities, takes_webhooks=True, calls="url")
 
     def __init__(self, secrets: BaseModel) -> None:
         self.secrets = cast(HttpsSecrets, secrets)
@@ -86,29 +73,6 @@ class HttpsConnector(Connector):
     def check(self) -> CheckResult:
         """Skipped: nobody says what a call without a request would do."""
         return CheckResult(ok=True, skipped=True)
-
-    def introspect(self, schema: str | None = None) -> StoreSchema:
-        """It has no schema."""
-        raise _no_target()
-
-    def fingerprints(self, tables: Sequence[TableName]) -> Mapping[TableName, str]:
-        """It has no tables."""
-        return {}
-
-    def reader(self, plan: Plan, segment: Segment, label: str) -> AbstractContextManager[Reader]:
-        """Not offered: no rows are asked of it."""
-        raise _no_target()
-
-    def writer(self, label: str, fence: Fence) -> AbstractContextManager[Writer]:
-        """Not offered: nothing is erased through it."""
-        raise _no_target()
-
-    def end_sessions(self, prefix: str, keep: str) -> None:
-        """There are none."""
-
-    def statements(self, plan: Plan, segment: Segment) -> Sequence[Statement]:
-        """There are none."""
-        return ()
 
     def identity(self) -> str:
         """Its URL without query, which may hold what is secret."""
@@ -119,9 +83,6 @@ class HttpsConnector(Connector):
         """Where the service is, and what proves that we call."""
         return WebhookTarget(self.secrets.url, self.secrets.authorization, self.secrets.signing_secret)
 
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-
-def _no_target() -> NotOffered:
-    return NotOffered("a service takes webhooks; rows are not asked of it", fix="connect the system that holds them")
+    def _refuse(self) -> NoReturn:
+        message = "a service takes webhooks; rows are not asked of it"
+        raise NotOffered(message, fix="connect the system that holds them")
