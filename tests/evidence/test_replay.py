@@ -309,10 +309,10 @@ def test_a_schedule_verifies_and_raises_one_alarm(
         flow.api.call("POST", f"/privacy-request/{item['id']}/verify-erasure")  # the same rows: no second alarm
         with flow.installation.database.read() as connection:
             alarms = connection.exec_driver_sql(
-                "SELECT type, privacy_request_id FROM event WHERE type = 'reappeared'"
+                "SELECT type, privacy_request_id FROM event WHERE type = 'privacy_request.reappeared'"
             ).all()
             entries = connection.exec_driver_sql(
                 "SELECT actor, subject FROM audit_trail WHERE action = 'privacy_request.reappeared'"
             ).all()
-    assert alarms == [("reappeared", item["id"])]
+    assert alarms == [("privacy_request.reappeared", item["id"])]
     assert entries == [("system", item["id"])]
