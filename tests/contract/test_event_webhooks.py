@@ -14,6 +14,7 @@ from habeas.deliver.webhooks.signing import check_signature, signing_key
 from habeas.requests.event_delivery import EventSender, take_over
 from habeas.requests.event_webhooks import PREFIX
 from habeas.requests.events import settle
+from habeas.requests.watching import Watch
 from habeas.store import outbox
 from hookbook import Receiver, receiving
 
@@ -252,13 +253,17 @@ def test_who_may_not_hear_events_can_not_have_them_sent(api: Api, hook: dict[str
 def test_a_worker_sends_by_itself(api: Api, receiver: Receiver, hook: dict[str, Any]) -> None:
     import threading
 
-    stop = threading.Event()
-    sending = threading.Thread(target=EventSender(api.installation, "exe-thread").serve, args=(stop,), daemon=True)
+    stop, watch = threading.Event(), Watch(api.installation)
+    sender = EventSender(api.installation, "exe-thread")
+    sending = threading.Thread(target=sender.serve, args=(watch.wake.deliveries, stop), daemon=True)
+    watching = threading.Thread(target=watch.serve, args=(stop,), daemon=True)
     began = time.monotonic()
     sending.start()
+    watching.start()
     submit(api)
     assert receiver.await_calls(1)[0].id.startswith(hook["id"])
     stop.set()
-    sending.join(10)
-    assert not sending.is_alive()
+    for each in (sending, watching):
+        each.join(10)
+        assert not each.is_alive()
     assert time.monotonic() - began < 30

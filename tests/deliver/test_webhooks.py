@@ -15,8 +15,9 @@ import httpx2
 import pytest
 
 from habeas.core.errors import BadInput, Forbidden
+from habeas.deliver.pauses import pause_after
 from habeas.deliver.webhooks import sending
-from habeas.deliver.webhooks.sending import Call, pause_after, send
+from habeas.deliver.webhooks.sending import Call, send
 from habeas.deliver.webhooks.signing import check_signature, signed_headers, signing_key
 from hookbook import Receiver, receiving
 

@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from habeas.core.clock import FixedClock
 from habeas.core.errors import BadInput, NotFound
+from habeas.deliver.pauses import pause_after
 from habeas.requests.installation import Installation
-from habeas.requests.messages import list_messages, put_message, send_again, send_test
-from habeas.requests.sending import MOST_ATTEMPTS, STALE_SECONDS, Sender, pause_after, take_over
+from habeas.requests.messages import PREFIX, list_messages, put_message, send_again, send_test
+from habeas.requests.outgoing import claim_one
+from habeas.requests.sending import MOST_ATTEMPTS, STALE_SECONDS, Sender, take_over
 from habeas.store import outbox
 from habeas.store.tables import outbox as table
 from mailbook import Mailbox, mail_server, settings_for
@@ -90,7 +92,7 @@ def test_what_a_dead_sender_claimed_is_sent_by_another_under_the_same_id(
 ) -> None:
     put(office, "ada@example.com")
     dead = Sender(office, "dead")
-    claimed = dead._claim()  # it dies between sending and saying so
+    claimed = claim_one(office, "dead", PREFIX, STALE_SECONDS)  # it dies between sending and saying so
     assert claimed is not None
     assert dead._send(claimed) is None
     heir = Sender(office, "heir")
@@ -106,14 +108,14 @@ def test_what_a_dead_sender_claimed_is_sent_by_another_under_the_same_id(
 
 def test_what_the_dead_held_is_taken_over_at_once(office: Installation, box: Mailbox) -> None:
     put(office, "ada@example.com")
-    assert Sender(office, "dead")._claim() is not None
+    assert claim_one(office, "dead", PREFIX, STALE_SECONDS) is not None
     heir = Sender(office, "heir")
     take_over(office, "another")
     assert not heir.send_one()
     take_over(office, "dead")
     assert heir.send_one()
     put(office, "bea@example.com")
-    assert Sender(office, "dead")._claim() is not None
+    assert claim_one(office, "dead", PREFIX, STALE_SECONDS) is not None
     take_over(office, None)
     assert heir.send_one()
     assert len(box.letters) == 2

@@ -12,16 +12,17 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx2
 
 from habeas.core.errors import HabeasError
-from habeas.core.log import get_logger
 from habeas.deliver.webhooks.sending import Answer, send
 from habeas.durable.boundary import reach
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status
 from habeas.requests.pre_approval import approve_agreed, ask_before_approval
+from habeas.requests.rounds import survive
 from habeas.requests.webhook_results import expire, record, start
 from habeas.requests.webhook_words import check_there, compose, fault_of
 from habeas.store import claims, webhook_calls
@@ -40,7 +41,8 @@ PLACES = (
     Place(APPROVAL, Stage.APPROVE, (Status.PENDING,)),
 )
 
-_LOOK_SECONDS = 1.0
+_SLICE_SECONDS = 1.0  # until a stop is noticed
+_ROUND_FAILED = "webhooks.round_failed"
 _EXPIRY_SECONDS = 10.0
 
 
@@ -61,43 +63,39 @@ class Caller:
         )
         self._guard = threading.Lock()
         self._running: Counter[str] = Counter()  # by connection
-        self._nudged = threading.Event()
         self._expired = -_EXPIRY_SECONDS
 
-    def serve(self, stop: threading.Event) -> None:
-        """Call until `stop`. A fault of ours or of our database is logged, and what it hit is found again."""
+    def serve(self, due: threading.Event, stop: threading.Event) -> None:
+        """Call whenever `due` is set, until `stop`. A fault of ours or of our database is logged, and what it hit is
+        found again.
+        """
         with ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="webhooks") as pool:
             while not stop.is_set():
-                try:
-                    self._round(pool, stop)
-                except Exception as error:  # noqa: BLE001 – the worker loop: what is committed is found by the next round
-                    _tell("webhooks.round_failed", error)
-                self._nudged.wait(_LOOK_SECONDS)
-                self._nudged.clear()
+                if time.monotonic() - self._expired >= _EXPIRY_SECONDS:
+                    self._expired = time.monotonic()
+                    survive(_ROUND_FAILED, partial(expire, self._installation))
+                if due.wait(_SLICE_SECONDS):
+                    due.clear()
+                    survive(_ROUND_FAILED, partial(self._round, pool, due, stop))
 
-    def _round(self, pool: ThreadPoolExecutor, stop: threading.Event) -> None:
+    def _round(self, pool: ThreadPoolExecutor, due: threading.Event, stop: threading.Event) -> None:
         self.enter()
-        if time.monotonic() - self._expired >= _EXPIRY_SECONDS:
-            self._expired = time.monotonic()
-            expire(self._installation)
         while not stop.is_set() and sum(self._running.values()) < MOST_AT_ONCE:
             claimed = self._claim()
             if claimed is None:
                 return
             with self._guard:
                 self._running[claimed[0].connection_id] += 1
-            pool.submit(self._run, *claimed)
+            pool.submit(self._run, *claimed, due)
 
-    def _run(self, call: CallRow, attempt: int) -> None:
-        try:
-            self._finish(call, attempt)
-        except Exception as error:  # noqa: BLE001 – its thread's end: the claim grows stale and is taken again
-            _tell("webhooks.call_failed", error)
-        finally:
-            with self._guard:
-                self._running[call.connection_id] -= 1
-                self._running += Counter()  # drops zeros
-            self._nudged.set()
+    def _run(self, call: CallRow, attempt: int, due: threading.Event) -> None:
+        survive(
+            "webhooks.call_failed", partial(self._finish, call, attempt)
+        )  # its claim grows stale and is taken again
+        with self._guard:
+            self._running[call.connection_id] -= 1
+            self._running += Counter()  # drops zeros
+        due.set()  # there is room for another one
 
     def call_one(self) -> bool:
         """Let requests in that come to their webhooks, then call the one that is due first; whether there was one."""
@@ -162,8 +160,3 @@ def take_over(installation: Installation, claimant: str | None) -> None:
     """Take up at once what a dead process had claimed; None: all of it, where nobody else can run."""
     with installation.database.begin() as connection:
         webhook_calls.release_all(connection, claimant)
-
-
-def _tell(event: str, error: Exception) -> None:
-    code = error.code if isinstance(error, HabeasError) else type(error).__name__
-    get_logger(__name__).error(event, code=code, exc_info=True)

@@ -28,6 +28,7 @@ from habeas.requests.cohort import Claim
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status, check_stage, check_status
 from habeas.requests.processors import Processor, Processors, untold
+from habeas.requests.rounds import survive
 from habeas.requests.sealing import seal_spool_key
 from habeas.spool.frames import new_data_key
 from habeas.store import audit, claims, cohorts, plans
@@ -136,10 +137,7 @@ class Dispatcher:
             self._listener = None
 
     def _survive(self, run: Callable[[], object], stop: threading.Event) -> None:
-        try:
-            run()
-        except Exception as error:  # noqa: BLE001 – the worker loop: what is committed is found by the next round
-            get_logger(__name__).error("dispatch.round_failed", code=_code(error), exc_info=True)
+        if not survive("dispatch.round_failed", run):
             stop.wait(_SLICE_SECONDS)
 
     def _free(self) -> bool:

@@ -15,22 +15,23 @@ from typing import Any
 import httpx2
 import msgspec
 
-from habeas.core.errors import HabeasError
 from habeas.core.log import get_logger
-from habeas.deliver.webhooks.sending import MOST_ATTEMPTS, Answer, Call, pause_after, send
+from habeas.deliver.pauses import pause_after
+from habeas.deliver.webhooks.sending import MOST_ATTEMPTS, Answer, Call, send
 from habeas.durable.boundary import reach
 from habeas.egress.client import open_client
 from habeas.egress.policy import EgressPolicy
 from habeas.requests.event_webhooks import PREFIX, open_secret
 from habeas.requests.events import told
 from habeas.requests.installation import Installation
+from habeas.requests.outgoing import claim_one, release_all
+from habeas.requests.rounds import serve_due
 from habeas.store import audit, event_webhooks, events, outbox
 from habeas.store.outbox import Outgoing
 
 STALE_SECONDS = 120.0  # far longer than an attempt
 MOST_GIVEN_UP = 3  # in a row; each was tried for almost two hours
 THREADS = 4
-_LOOK_SECONDS = 1.0
 
 
 class EventSender:
@@ -40,48 +41,30 @@ class EventSender:
         self._installation = installation
         self._claimant = claimant
 
-    def serve(self, stop: threading.Event) -> None:
-        """Send until `stop`, by a few threads."""
-        others = [threading.Thread(target=self._serve, args=(stop,), daemon=True) for _ in range(THREADS - 1)]
+    def serve(self, due: threading.Event, stop: threading.Event) -> None:
+        """Send whenever `due` is set, until `stop`, by a few threads."""
+        others = [threading.Thread(target=self._serve, args=(due, stop), daemon=True) for _ in range(THREADS - 1)]
         for each in others:
             each.start()
-        self._serve(stop)
+        self._serve(due, stop)
         for each in others:
             each.join()
 
-    def _serve(self, stop: threading.Event) -> None:
-        with open_client(EgressPolicy(self._installation.settings.egress_allow)) as client:
-            while not stop.is_set():
-                self._send_due(client, stop)
-                stop.wait(_LOOK_SECONDS)
-
-    def _send_due(self, client: httpx2.Client, stop: threading.Event) -> None:
-        try:
+    def _serve(self, due: threading.Event, stop: threading.Event) -> None:
+        def send_all() -> None:
             while not stop.is_set() and self.send_one(client):
                 continue
-        except Exception as error:  # noqa: BLE001 – the worker loop: what is committed is found by the next round
-            code = error.code if isinstance(error, HabeasError) else type(error).__name__
-            get_logger(__name__).error("event_webhooks.round_failed", code=code, exc_info=True)
+
+        with open_client(EgressPolicy(self._installation.settings.egress_allow)) as client:
+            serve_due("event_webhooks.round_failed", send_all, due, stop)
 
     def send_one(self, client: httpx2.Client) -> bool:
         """Send the oldest delivery that is due; whether there was one."""
-        installation = self._installation
-        with installation.database.look() as connection:
-            if not outbox.is_due(connection, installation.clock, PREFIX, stale_after_seconds=STALE_SECONDS):
-                return False
-        with installation.database.begin() as connection:
-            claimed = outbox.claim(
-                connection,
-                installation.clock,
-                self._claimant,
-                limit=1,
-                stale_after_seconds=STALE_SECONDS,
-                prefix=PREFIX,
-            )
-        if not claimed:
+        outgoing = claim_one(self._installation, self._claimant, PREFIX, STALE_SECONDS)
+        if outgoing is None:
             return False
         reach("event.claimed")
-        self._deliver(client, claimed[0])
+        self._deliver(client, outgoing)
         return True
 
     def _deliver(self, client: httpx2.Client, outgoing: Outgoing) -> None:
@@ -152,5 +135,4 @@ class EventSender:
 
 def take_over(installation: Installation, claimant: str | None) -> None:
     """Take up at once what a dead process had claimed; None: all of it, where nobody else can run."""
-    with installation.database.begin() as connection:
-        outbox.release_all(connection, PREFIX, claimant)
+    release_all(installation, PREFIX, claimant)

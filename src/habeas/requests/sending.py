@@ -13,17 +13,17 @@ from datetime import timedelta
 from habeas.core.errors import HabeasError
 from habeas.core.log import get_logger
 from habeas.deliver.messages.base import MessageFailed, NoMessenger
+from habeas.deliver.pauses import pause_after
 from habeas.durable.boundary import reach
 from habeas.requests.installation import Installation
 from habeas.requests.messages import PREFIX, open_message, open_messenger
+from habeas.requests.outgoing import claim_one, release_all
+from habeas.requests.rounds import serve_due
 from habeas.store import outbox
 from habeas.store.outbox import Outgoing
 
 STALE_SECONDS = 300.0  # far longer than any vendor's timeouts
 MOST_ATTEMPTS = 10  # with the pauses, a little more than four hours
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 3600.0
-
-_LOOK_SECONDS = 1.0
 
 
 class Sender:
@@ -33,20 +33,20 @@ class Sender:
         self._installation = installation
         self._claimant = claimant
 
-    def serve(self, stop: threading.Event) -> None:
-        """Send until `stop`. A fault of ours or of our database is logged, and what it hit is found again."""
-        while not stop.is_set():
-            try:
-                while not stop.is_set() and self.send_one():
-                    continue
-            except Exception as error:  # noqa: BLE001 – the worker loop: what is committed is found by the next round
-                code = error.code if isinstance(error, HabeasError) else type(error).__name__
-                get_logger(__name__).error("messages.round_failed", code=code, exc_info=True)
-            stop.wait(_LOOK_SECONDS)
+    def serve(self, due: threading.Event, stop: threading.Event) -> None:
+        """Send whenever `due` is set, until `stop`. A fault of ours or of our database is logged, and what it hit is
+        found again.
+        """
+
+        def send_due() -> None:
+            while not stop.is_set() and self.send_one():
+                continue
+
+        serve_due("messages.round_failed", send_due, due, stop)
 
     def send_one(self) -> bool:
         """Send the oldest message that is due; whether there was one."""
-        outgoing = self._claim()
+        outgoing = claim_one(self._installation, self._claimant, PREFIX, STALE_SECONDS)
         if outgoing is None:
             return False
         reach("message.claimed")
@@ -62,22 +62,6 @@ class Sender:
         else:
             self._put_off(outgoing, *error)
         return True
-
-    def _claim(self) -> Outgoing | None:
-        installation = self._installation
-        with installation.database.look() as connection:
-            if not outbox.is_due(connection, installation.clock, PREFIX, stale_after_seconds=STALE_SECONDS):
-                return None
-        with installation.database.begin() as connection:
-            claimed = outbox.claim(
-                connection,
-                installation.clock,
-                self._claimant,
-                limit=1,  # so that no more than one is ever in doubt
-                stale_after_seconds=STALE_SECONDS,
-                prefix=PREFIX,
-            )
-        return claimed[0] if claimed else None
 
     def _send(self, outgoing: Outgoing) -> tuple[str, bool] | None:
         """None where it went out, else the cause and whether it may pass."""
@@ -118,10 +102,4 @@ class Sender:
 
 def take_over(installation: Installation, claimant: str | None) -> None:
     """Take up at once what a dead process had claimed; None: all of it, where nobody else can run."""
-    with installation.database.begin() as connection:
-        outbox.release_all(connection, PREFIX, claimant)
-
-
-def pause_after(attempts: int) -> float:
-    """Seconds until the next attempt: 2, 8, 32, … up to an hour."""
-    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 4 ** (attempts - 1)))
+    release_all(installation, PREFIX, claimant)

@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from habeas.core.errors import BadInput, Conflict
 from habeas.core.log import get_logger
-from habeas.deliver.webhooks.sending import Answer, pause_after
+from habeas.deliver.pauses import pause_after
+from habeas.deliver.webhooks.sending import Answer
 from habeas.requests.derived import derive
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from uuid import uuid4
 
 from habeas import __version__
@@ -26,6 +27,7 @@ from habeas.requests.flow import cohort_workflow
 from habeas.requests.installation import Installation, open_installation
 from habeas.requests.recovery import Recovery
 from habeas.requests.sending import Sender
+from habeas.requests.watching import Watch
 from habeas.requests.webhook_client import open_webhook_client
 from habeas.store.session import ping_when_due
 
@@ -52,10 +54,7 @@ def run_worker(settings: Settings, stop: threading.Event, *, began: Callable[[],
             engine.register(COHORT_WORKFLOW, dispatcher.announcing(workflow))
             engine.launch()
             held.callback(_take_up(installation, recovery, executor_id))
-            held.enter_context(_beside("messages", Sender(installation, executor_id).serve))
-            held.enter_context(_beside("events", Announcer(installation).serve))
-            held.enter_context(_beside("event webhooks", EventSender(installation, executor_id).serve))
-            held.enter_context(_calling(installation, executor_id))
+            held.enter_context(_leaving(installation, executor_id))
             get_logger(__name__).info("worker.began", executor_id=executor_id, dialect=installation.database.dialect)
             if began is not None:
                 began()
@@ -81,11 +80,17 @@ def _beside(name: str, serve: Callable[[threading.Event], None]) -> Iterator[Non
 
 
 @contextmanager
-def _calling(installation: Installation, executor_id: str) -> Iterator[None]:
-    """A thread that calls webhooks while the block runs."""
+def _leaving(installation: Installation, executor_id: str) -> Iterator[None]:
+    """Threads for what leaves, each woken by the watch, while the block runs."""
+    watch = Watch(installation)
+    wake = watch.wake
     with (
         open_webhook_client(installation.settings) as client,
-        _beside("webhooks", Caller(installation, executor_id, client).serve),
+        _beside("messages", partial(Sender(installation, executor_id).serve, wake.messages)),
+        _beside("events", partial(Announcer(installation).serve, wake.events)),
+        _beside("event webhooks", partial(EventSender(installation, executor_id).serve, wake.deliveries)),
+        _beside("webhooks", partial(Caller(installation, executor_id, client).serve, wake.calls)),
+        _beside("watch", watch.serve),
     ):
         yield
 

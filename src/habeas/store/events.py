@@ -67,12 +67,17 @@ def append(connection: Connection, now: datetime, rows: Sequence[Mapping[str, An
 
 def head(connection: Connection) -> Head:
     """Where the order of events stands. One statement."""
-    unplaced = sa.select(sa.exists().where(event.c.position.is_(None)).label("unplaced")).subquery()
+    unplaced = sa.select(unplaced_clause().label("unplaced")).subquery()
     found = sa.select(
         sa.func.coalesce(event_head.c.position, 0), sa.func.coalesce(event_head.c.dropped, 0), unplaced.c.unplaced
     ).select_from(unplaced.outerjoin(event_head, sa.true()))
     position, dropped, waiting = connection.execute(found).one()
     return Head(position, dropped, bool(waiting))
+
+
+def unplaced_clause() -> sa.ColumnElement[bool]:
+    """Whether an event has no position yet, as a part of a statement."""
+    return sa.exists().where(event.c.position.is_(None))
 
 
 def place(connection: Connection, most: int) -> tuple[int, int]:

@@ -37,7 +37,12 @@ def put(connection: Connection, clock: Clock, kind: str, subject: str, sealed_bo
 
 def is_due(connection: Connection, clock: Clock, prefix: str = "", *, stale_after_seconds: float) -> bool:
     """Whether `claim` would give something: a look that takes no write lock."""
-    return connection.execute(_free(clock, prefix, stale_after_seconds).limit(1)).first() is not None
+    return bool(connection.execute(sa.select(due_clause(clock, prefix, stale_after_seconds))).scalar_one())
+
+
+def due_clause(clock: Clock, prefix: str, stale_after_seconds: float) -> sa.ColumnElement[bool]:
+    """The same as a part of a statement."""
+    return _free(clock, prefix, stale_after_seconds).order_by(None).exists()
 
 
 def claim(

@@ -79,6 +79,13 @@ def _called(phase: str) -> sa.Exists:
     return sa.exists().where(*mine).correlate(request, webhook)
 
 
+def to_do_clause() -> sa.ColumnElement[bool]:
+    """Whether there is a webhook, or a call that may lead to something, as a part of a statement; without either there
+    is nothing to look for.
+    """
+    return sa.or_(sa.exists(sa.select(webhook.c.id)), sa.exists().where(table.c.state.in_((WAITING, ELIGIBLE))))
+
+
 def to_ask(connection: Connection, stage: str, status: str, limit: int) -> list[str]:
     """Requests that wait for approval and about which a webhook wasn't asked yet, oldest first; their ids."""
     found = sa.select(request.c.id).where(request.c.stage == stage, request.c.status == status, unasked())

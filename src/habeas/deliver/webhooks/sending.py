@@ -20,7 +20,6 @@ TIMEOUT = httpx2.Timeout(10.0, connect=5.0)
 LONGEST_SECONDS = 20.0  # of a whole answer, however slowly it comes
 LARGEST_ANSWER = 64 * 1024
 MOST_ATTEMPTS = 8  # with the pauses, almost two hours
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,6 @@ def cause_of(status: int) -> str | None:
     """What a status means: None for 2xx."""
     words = {1: "failing", 2: None, 3: "redirected", 4: "rejected"}
     return words.get(status // 100, "failing")
-
-
-def pause_after(attempts: int, retry_after: float | None = None) -> float:
-    """Seconds until the next attempt: 2, 8, 32, … or what the receiver asked for, up to an hour."""
-    usual = FIRST_PAUSE * 4 ** (attempts - 1)
-    return float(min(LONGEST_PAUSE, max(usual, retry_after or 0.0)))
 
 
 def _read(response: httpx2.Response, began: float) -> tuple[bytes, str | None]:
