@@ -26,16 +26,16 @@ def answer_rows(attempt: Attempt) -> list[StepRows]:
     return [StepRows(key, (), _rows_of(attempt, asked, key)) for key in sorted(keys)]
 
 
-def members_answered(attempt: Attempt) -> list[int]:
+def members_answered(attempt: Attempt) -> frozenset[int]:
     """The members for whom somebody found something."""
-    found: list[int] = []
+    found: set[int] = set()
     asked = _asked(attempt)
     for some in _some(asked):
         with attempt.installation.database.read() as connection:
             rows = store.answers_of(connection, some)
         filled = {row.privacy_request_id for row in rows if any(opened(attempt.installation, row).values())}
-        found.extend(asked[each] for each in some if each in filled)
-    return sorted(found)
+        found.update(asked[each] for each in some if each in filled)
+    return frozenset(found)
 
 
 def _some(asked: dict[str, int]) -> Iterator[list[str]]:

@@ -52,7 +52,7 @@ class Progress(msgspec.Struct):
     access: AccessResult | None = None
     freeze_epoch: int | None = None
     erasure: ErasureResult | None = None  # after the freeze, then final after verification
-    answered: list[int] = []  # members of whom people found something
+    answered: frozenset[int] = frozenset()  # members of whom people found something
     wrote: bool = False  # whether masking may have begun, as far as whoever takes over can know
     verified: bool = False
     frames: dict[str, tuple[int, str]] = {}  # durable frames by name: size and digest
