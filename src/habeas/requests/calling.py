@@ -19,12 +19,13 @@ import httpx2
 from habeas.core.errors import HabeasError
 from habeas.deliver.webhooks.sending import Answer, send
 from habeas.durable.boundary import reach
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status
 from habeas.requests.pre_approval import approve_agreed, ask_before_approval
 from habeas.requests.rounds import survive
 from habeas.requests.webhook_results import expire, record, start
-from habeas.requests.webhook_words import check_there, compose, fault_of
+from habeas.requests.webhook_words import compose, fault_of
 from habeas.store import claims, webhook_calls
 from habeas.store.claims import Ready
 from habeas.store.webhook_calls import CallRow, Place
@@ -150,7 +151,7 @@ class Caller:
         installation = self._installation
         try:
             with installation.database.read() as connection:
-                ready = compose(installation, connection, check_there(connection, call.privacy_request_id), call)
+                ready = compose(installation, connection, found_request(connection, call.privacy_request_id), call)
         except HabeasError as problem:
             return Answer(None, fault_of(problem), 0)
         return send(self._client, ready, timestamp=int(installation.clock.now().timestamp()))

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.engine import Connection
-
 from habeas.core.deadline import Regimes, load_regimes
-from habeas.core.errors import BadInput, Conflict, NotFound
+from habeas.core.errors import BadInput, Conflict
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import FINAL, Status
 from habeas.store import audit
@@ -41,7 +40,7 @@ def show(installation: Installation, request_id: str) -> dict[str, Any]:
     NotFound.
     """
     with installation.database.read() as connection:
-        return _shown(_regimes(installation), _found(connection, request_id))
+        return _shown(_regimes(installation), found_request(connection, request_id))
 
 
 def extend(
@@ -106,7 +105,7 @@ def _change(
 ) -> dict[str, Any]:
     now = installation.clock.now()
     with installation.database.begin() as connection:
-        row = _found(connection, request_id)
+        row = found_request(connection, request_id)
         values = change(row, now)
         expected = {name: row[name] for name in ("status", "due_date", "clock_stopped_at", "extended_at")}
         if not store.move_request(connection, request_id, expected, values | {"updated_at": now}):
@@ -154,10 +153,3 @@ def _shown(regimes: Regimes, row: Row) -> dict[str, Any]:
 
 def _regimes(installation: Installation) -> Regimes:
     return load_regimes(installation.settings.regimes_file)
-
-
-def _found(connection: Connection, request_id: str) -> dict[str, Any]:
-    row = store.find_by_ids(connection, [request_id]).get(request_id)
-    if row is None:
-        raise NotFound(f"No privacy request found with id '{request_id}'")
-    return row

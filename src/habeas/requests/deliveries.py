@@ -14,8 +14,9 @@ from habeas.core.errors import Conflict, HabeasError, NotFound
 from habeas.deliver.webhooks.sending import Answer, send
 from habeas.requests.bulk import Page
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
-from habeas.requests.webhook_words import check_there, compose, fault_of
+from habeas.requests.webhook_words import compose, fault_of
 from habeas.store import audit
 from habeas.store import webhook_calls as calls
 
@@ -57,7 +58,7 @@ def replay_delivery(installation: Installation, actor: Actor, call_id: str, clie
         audit.append(connection, installation.clock, actor.client_id, "webhook.replayed", call_id, detail)
     try:
         with installation.database.read() as connection:
-            ready = compose(installation, connection, check_there(connection, call.privacy_request_id), call)
+            ready = compose(installation, connection, found_request(connection, call.privacy_request_id), call)
         answer = send(client, ready, timestamp=int(installation.clock.now().timestamp()))
     except HabeasError as problem:
         answer = Answer(None, fault_of(problem), 0)

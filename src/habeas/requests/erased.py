@@ -13,11 +13,11 @@ from habeas.core.errors import BadInput, NotFound
 from habeas.execute.replay import back_by_member
 from habeas.requests.bulk import Page
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.ledger_run import PREFIXES, REPLAY, VERIFICATION, LedgerRun, Unit
 from habeas.requests.reappearance import Reappeared, note_reappeared
 from habeas.store import audit, connections, ledger, ledger_runs, receipts
-from habeas.store import requests as request_store
 
 SCHEDULED = "system"  # who asks for the verifications on the schedule
 
@@ -30,9 +30,7 @@ def verify_request(installation: Installation, request_id: str, *, actor: Actor)
     Needs no identity. Raises NotFound, and SourceError where a system is out of reach: then nothing is told.
     """
     with installation.database.read() as connection:
-        row = request_store.find_by_ids(connection, [request_id]).get(request_id)
-    if row is None:
-        raise NotFound(f"No privacy request found with id '{request_id}'")
+        row = found_request(connection, request_id)
     looker = _Looker(installation, actor)
     looked_for: dict[str, int] = {}
     back: dict[str, int] = {}

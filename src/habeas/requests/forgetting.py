@@ -16,13 +16,13 @@ from habeas.deliver.base import DeliveryFailed
 from habeas.requests.bulk import Bulk
 from habeas.requests.clients import Actor
 from habeas.requests.destinations import open_stored
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import FINAL
 from habeas.requests.sealing import seal_identities
 from habeas.requests.search import read_request
 from habeas.store import audit, cohorts, destinations
 from habeas.store import purge as store
-from habeas.store import requests as request_store
 
 PURGED_AT_ONCE = 200
 HABEAS = Actor("habeas", frozenset())
@@ -34,9 +34,7 @@ def purge(installation: Installation, request_id: str, *, actor: Actor) -> dict[
     Raises NotFound, Conflict for one that hasn't ended, was purged, or whose package can't be reached.
     """
     with installation.database.read() as connection:
-        row = request_store.find_by_ids(connection, [request_id]).get(request_id)
-    if row is None:
-        raise NotFound(f"No privacy request found with id '{request_id}'")
+        row = found_request(connection, request_id)
     if row["status"] not in FINAL:
         raise Conflict(f"can't be purged: it is {row['status']}", where=request_id, fix="cancel it first")
     if row["purged_at"] is not None:

@@ -21,6 +21,7 @@ from habeas.core.identity import Assurance, Identity
 from habeas.core.log import get_logger
 from habeas.execute.members import Member
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.manual_webhooks import NotPossible
 from habeas.requests.messages import put_message
@@ -80,7 +81,7 @@ def put_instructions(connection: Connection, installation: Installation, members
 def list_instructions(installation: Installation, request_id: str) -> list[dict[str, Any]]:
     """A request's instructions with what became of the last message of each; never to whom it went. Raises NotFound."""
     with installation.database.read() as connection:
-        _request(connection, request_id)
+        found_request(connection, request_id)
         return store.described(connection, request_id)
 
 
@@ -236,11 +237,6 @@ def _waiting(connection: Connection, request_id: str, connection_key: str) -> tu
     if row.state != WAITING or request["status"] != Status.REQUIRES_INPUT:
         raise NotPossible(f"it is {row.state}, and the request {request['status']}", where=connection_key)
     return request, row
-
-
-def _request(connection: Connection, request_id: str) -> None:
-    if request_id not in request_store.find_by_ids(connection, [request_id]):
-        raise NotFound(f"No privacy request found with id '{request_id}'")
 
 
 def _confirm(connection: Connection, installation: Installation, actor: str, row: InstructionRow) -> None:

@@ -17,13 +17,14 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from habeas.core.deadline import Regimes, load_regimes
-from habeas.core.errors import BadHeader, BadInput, Conflict, NotFound, Unauthorised
+from habeas.core.errors import BadHeader, BadInput, Conflict, Unauthorised
 from habeas.core.identity import Assurance
 from habeas.requests.answer import SHOWN, TIMES, Policies, item_of, policies_of
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import PUBLIC, Actor
 from habeas.requests.custom_fields import indexes_of, judge, open_fields, seal_fields
 from habeas.requests.duplicates import Asking, find_first, proven_of, waiting_values, window_of
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import FINAL, Status
 from habeas.requests.proofs import Proofs
@@ -84,9 +85,7 @@ def resubmit(installation: Installation, request_id: str, *, actor: Actor) -> di
     """
     intake = _Intake(installation, actor)
     with installation.database.begin() as connection:
-        old = store.find_by_ids(connection, [request_id]).get(request_id)
-        if old is None:
-            raise NotFound(f"No privacy request found with id '{request_id}'")
+        old = found_request(connection, request_id)
         _check_repeatable(old)
         found = store.find_policies(connection, keys=[old["policy_key"]])
         by_key = {row["key"]: row for row in found}

@@ -14,12 +14,13 @@ from sqlalchemy.engine import Connection
 
 from habeas.connectors.answered.question import Question
 from habeas.core.address import CollectionAddress
-from habeas.core.errors import BadInput, Conflict, NotFound
+from habeas.core.errors import BadInput, Conflict
 from habeas.core.schema import TypeFamily
 from habeas.dataset.model import Collection, Field
 from habeas.plan.assemble import DECLARED_TYPES
 from habeas.requests.answer import item_of, policies_of
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status, check_status
 from habeas.requests.moves import move, requeue_values
@@ -107,9 +108,7 @@ def _answer(
 ) -> dict[str, Any]:
     now = installation.clock.now()
     with installation.database.begin() as connection:
-        row = request_store.find_by_ids(connection, [request_id]).get(request_id)
-        if row is None:
-            raise NotFound(f"No privacy request found with id '{request_id}'")
+        row = found_request(connection, request_id)
         asked = _asked(connection, row, action)
         finish(connection, row, asked, now)
         detail = {"address": asked["address"], "rows": rows}

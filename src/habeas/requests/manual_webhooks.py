@@ -20,6 +20,7 @@ from habeas.connectors.registry import connector_class
 from habeas.core.errors import BadInput, Conflict, NotFound
 from habeas.deliver.base import TOLD
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.inputs import Body, clean
 from habeas.requests.means import Means
 from habeas.requests.model import Reason, Stage, Status, check_stage, check_status
@@ -149,9 +150,7 @@ def answer(means: Means, actor: Actor, request_id: str, connection_key: str, giv
     value that is no text.
     """
     with means.database.begin() as connection:
-        request = request_store.find_by_ids(connection, [request_id]).get(request_id)
-        if request is None:
-            raise NotFound(f"No privacy request found with id '{request_id}'")
+        request = found_request(connection, request_id)
         webhook = _found(connection, connection_key)
         fields = _checked(webhook, given)
         if request["status"] != Status.REQUIRES_INPUT or request["stage"] != Stage.QUEUED:
@@ -173,8 +172,7 @@ def view(means: Means, actor: Actor, request_id: str, connection_key: str) -> di
     where other fields are asked for since; then `fields` has what both have. The look is audited. Raises NotFound.
     """
     with means.database.begin() as connection:
-        if request_id not in request_store.find_by_ids(connection, [request_id]):
-            raise NotFound(f"No privacy request found with id '{request_id}'")
+        found_request(connection, request_id)
         webhook = _found(connection, connection_key)
         row = store.find_answer(connection, request_id, connection_key)
         detail = {"connection": connection_key}

@@ -7,11 +7,11 @@ from __future__ import annotations
 from habeas.core.errors import Forbidden
 from habeas.durable.boundary import reach
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import Stage, Status
 from habeas.requests.review import approve
 from habeas.requests.webhook_tokens import call_of_token, check_fresh, check_token
-from habeas.requests.webhook_words import check_there
 from habeas.store import audit, webhook_calls, webhooks
 from habeas.store.webhooks import APPROVAL
 
@@ -39,7 +39,7 @@ def answer(installation: Installation, request_id: str, token: str, *, eligible:
     with installation.database.begin() as connection:
         now = installation.clock.now()
         call = check_token(installation, token, webhook_calls.find(connection, call_of_token(token)), request_id)
-        check_there(connection, request_id)
+        found_request(connection, request_id)
         if call.phase != APPROVAL:
             raise Forbidden("the token is of another kind of webhook", where="Authorization")
         check_fresh(connection, installation, call, now)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from habeas.core.errors import Conflict, Forbidden
 from habeas.durable.boundary import reach
 from habeas.requests.derived import ACTOR, derive
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import Status
 from habeas.requests.moves import move
 from habeas.requests.search import read_request
 from habeas.requests.webhook_results import go_on
 from habeas.requests.webhook_tokens import call_of_token, check_fresh, check_token
-from habeas.requests.webhook_words import check_there
 from habeas.store import audit, webhook_calls
 from habeas.store.webhooks import PRE
 
@@ -37,7 +37,7 @@ def resume_by_webhook(
     with installation.database.begin() as connection:
         now = installation.clock.now()
         call = check_token(installation, token, webhook_calls.find(connection, call_of_token(token)), request_id)
-        row = check_there(connection, request_id)
+        row = found_request(connection, request_id)
         if call.phase != PRE:
             raise Forbidden("the token is of another kind of webhook", where="Authorization")
         if row["status"] != Status.PAUSED:

@@ -18,6 +18,7 @@ from habeas.requests.answer import item_of, policies_of
 from habeas.requests.approval import PlanKey, Planned, approve_one, bound_plans, is_asked_again
 from habeas.requests.bulk import MAX_ITEMS, Bulk, Failure
 from habeas.requests.clients import Actor
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.manual_webhooks import check_answered
 from habeas.requests.model import FINAL, Reason, Stage, Status
@@ -233,9 +234,7 @@ def _one(
 ) -> dict[str, Any]:
     now = installation.clock.now()
     with installation.database.begin() as connection:
-        row = store.find_by_ids(connection, [request_id]).get(request_id)
-        if row is None:
-            raise NotFound(f"No privacy request found with id '{request_id}'")
+        row = found_request(connection, request_id)
         if row["deleted_at"] is not None or (row["purged_at"] is not None and action != _HIDDEN):
             raise Conflict("it was deleted", where=request_id, fix="submit a new request")
         noted = change(connection, row, now) or action

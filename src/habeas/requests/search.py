@@ -16,6 +16,7 @@ from habeas.requests.bulk import DEFAULT_SIZE, Page
 from habeas.requests.clients import Actor
 from habeas.requests.custom_fields import open_fields, search_index
 from habeas.requests.disclosure import REVEALED, note_disclosed
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.manual import action_required
 from habeas.requests.model import Status
@@ -152,7 +153,7 @@ def find(
 def read_request(installation: Installation, request_id: str, *, revealed_to: Actor | None = None) -> dict[str, Any]:
     """One request's item, with its identities where they are `revealed_to` somebody; raises NotFound."""
     with installation.database.read() as connection:
-        row = _found(connection, request_id)
+        row = found_request(connection, request_id)
         (item,) = items_of(installation, connection, [row], values=revealed_to is not None)
     if revealed_to is not None:
         note_disclosed(installation, revealed_to, REVEALED, {request_id: {"kinds": row["kinds"]}})
@@ -163,7 +164,7 @@ def read_request(installation: Installation, request_id: str, *, revealed_to: Ac
 def logs(installation: Installation, request_id: str, *, page: int = 1, size: int = DEFAULT_SIZE) -> Page:
     """A request's execution log, oldest first, over all its attempts; raises NotFound."""
     with installation.database.read() as connection:
-        row = _found(connection, request_id)
+        row = found_request(connection, request_id)
         memberships = _memberships(row)
         total = log_store.count(connection, memberships)
         found = log_store.page(connection, memberships, (page - 1) * size, size)
@@ -173,7 +174,7 @@ def logs(installation: Installation, request_id: str, *, page: int = 1, size: in
 def receipt(installation: Installation, request_id: str) -> dict[str, object]:
     """The document of a request's last receipt; raises NotFound where it has none yet."""
     with installation.database.read() as connection:
-        _found(connection, request_id)
+        found_request(connection, request_id)
         document = receipts.find_receipt(connection, request_id)
     if document is None:
         raise NotFound("this request has no receipt yet", where=request_id, fix="a receipt is made when it completes")
@@ -183,19 +184,12 @@ def receipt(installation: Installation, request_id: str) -> dict[str, object]:
 def plan(installation: Installation, request_id: str) -> dict[str, Any]:
     """The plan a request was last executed with, as data with its `digest`; raises NotFound before it has one."""
     with installation.database.read() as connection:
-        digest = _found(connection, request_id)["plan_digest"]
+        digest = found_request(connection, request_id)["plan_digest"]
         if digest is None:
             raise NotFound("this request has not been planned yet", where=request_id, fix="see its status and stage")
         made = installation.plan(connection, digest)
     data: dict[str, Any] = msgspec.to_builtins(made)
     return data | {"digest": digest}
-
-
-def _found(connection: Connection, request_id: str) -> dict[str, Any]:
-    row = request_store.find_by_ids(connection, [request_id]).get(request_id)
-    if row is None:
-        raise NotFound(f"No privacy request found with id '{request_id}'")
-    return row
 
 
 def items_of(

@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Literal
 import msgspec
 from sqlalchemy import Connection
 
-from habeas.core.errors import BadInput, Conflict, NotFound
+from habeas.core.errors import BadInput, Conflict
 from habeas.core.identity import Assurance, Identity, canonical_email
 from habeas.deliver.messages.base import check_recipient
 from habeas.requests.answer import item_of
 from habeas.requests.codes import Verdict, answer_code, check_resend, raise_for, send_code
 from habeas.requests.duplicates import Asking, find_first, proven_of, waiting_values, window_of
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.messages import is_configured
 from habeas.requests.model import Stage, Status
@@ -130,9 +131,7 @@ def after_intake(approval_required: bool) -> tuple[Status, Stage]:
 
 
 def _waiting(connection: Connection, request_id: str) -> dict[str, Any]:
-    row = store.find_by_ids(connection, [request_id]).get(request_id)
-    if row is None:
-        raise NotFound(f"No privacy request found with id '{request_id}'")
+    row = found_request(connection, request_id)
     if row["status"] != Status.IDENTITY_UNVERIFIED:
         raise NotWaiting("it waits for no code (any more)", where=request_id)
     return row

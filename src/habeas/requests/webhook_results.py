@@ -17,12 +17,13 @@ from habeas.core.log import get_logger
 from habeas.deliver.pauses import pause_after
 from habeas.deliver.webhooks.sending import Answer
 from habeas.requests.derived import derive
+from habeas.requests.finding import found_request
 from habeas.requests.installation import Installation
 from habeas.requests.model import Reason, Stage, Status
 from habeas.requests.moves import move
 from habeas.requests.notices import put_completions
 from habeas.requests.sealing import open_identities
-from habeas.requests.webhook_words import Said, check_there, read_answer
+from habeas.requests.webhook_words import Said, read_answer
 from habeas.store import webhook_calls as calls
 from habeas.store import webhooks
 from habeas.store.webhook_calls import CallRow
@@ -128,7 +129,7 @@ def tell_again(connection: Connection, installation: Installation, row: Mapping[
     undone: dict[str, Any] = {"reason": None, "reason_detail": None, "finished_processing_at": None}
     move(connection, row, Status.IN_PROCESSING, Stage.POST_WEBHOOKS, now, **undone)
     if not calls.open_calls(connection, row["id"], POST):
-        end(connection, installation, check_there(connection, row["id"]), now)
+        end(connection, installation, found_request(connection, row["id"]), now)
 
 
 def give_up(connection: Connection, row: Mapping[str, Any], call: CallRow, cause: str, now: datetime) -> None:
@@ -152,7 +153,7 @@ def expire(installation: Installation) -> int:
         late = calls.awaited_since(connection, PRE, before, EXPIRED_AT_ONCE)
     for call in late:
         with installation.database.begin() as connection:
-            row = check_there(connection, call.privacy_request_id)
+            row = found_request(connection, call.privacy_request_id)
             paused = row["status"] == Status.PAUSED
             state = calls.FAILED if paused else calls.DROPPED
             if calls.move(connection, call, {"state": state, "answered_at": now}, now) and paused:
@@ -170,7 +171,7 @@ def _judged(call: CallRow, answer: Answer) -> tuple[str | None, Said | None]:
 
 def _derive(connection: Connection, installation: Installation, call: CallRow, said: Said) -> str | None:
     """Take the identities that an answer derives; what is wrong with them."""
-    row = check_there(connection, call.privacy_request_id)
+    row = found_request(connection, call.privacy_request_id)
     if not said.derived_identity or row["stage"] != Stage.PRE_WEBHOOKS or row["status"] != Status.IN_PROCESSING:
         return None
     try:
@@ -207,6 +208,6 @@ def _failed(connection: Connection, installation: Installation, call: CallRow, a
 
 def _still_there(connection: Connection, call: CallRow) -> dict[str, Any] | None:
     """The request, if it is where the call belongs."""
-    row = check_there(connection, call.privacy_request_id)
+    row = found_request(connection, call.privacy_request_id)
     stage = Stage.PRE_WEBHOOKS if call.phase == PRE else Stage.POST_WEBHOOKS
     return row if (row["stage"], row["status"]) == (stage, Status.IN_PROCESSING) else None

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from habeas.core.errors import BadInput, HabeasError, NotFound
+from habeas.core.errors import BadInput, HabeasError
 from habeas.core.identity import Assurance
 from habeas.deliver.webhooks.sending import Call
 from habeas.deliver.webhooks.signing import signing_key
@@ -96,14 +96,6 @@ def _body(means: Means, connection: Connection, row: Mapping[str, Any], call: Ca
         rules = store.find_policies(connection, ids=[row["policy_id"]])
         told["policy_action"] = next((each["rule_action_type"] for each in rules), None)
     return told
-
-
-def check_there(connection: Connection, request_id: str) -> dict[str, Any]:
-    """The request's row; raises NotFound."""
-    row = store.find_by_ids(connection, [request_id]).get(request_id)
-    if row is None:
-        raise NotFound(f"No privacy request found with id '{request_id}'")
-    return row
 
 
 def fault_of(problem: HabeasError) -> str:
