@@ -31,6 +31,18 @@ def _last(stream: io.StringIO) -> dict[str, object]:
     return line
 
 
+def test_a_stream_that_fails_prints_nothing_past_the_filter(
+    lines: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines.close()
+    try:
+        raise Conflict(f"there is {SECRET} already")
+    except Conflict:
+        get_logger("habeas.test").error("taken")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")
+
+
 def test_known_details_pass_and_unknown_ones_leave_their_name_only(lines: io.StringIO) -> None:
     get_logger("habeas.test").info("rows read", request_id="pri_1", rows=3, email=SECRET)
     line = _last(lines)

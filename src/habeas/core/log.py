@@ -67,7 +67,7 @@ def configure_logging(level: str = "INFO", *, stream: TextIO | None = None, as_j
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(target)
+    handler = _Handler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_with_exc_info, *shared],
@@ -78,6 +78,15 @@ def configure_logging(level: str = "INFO", *, stream: TextIO | None = None, as_j
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("habeas").setLevel(level)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Where the stream fails, as a closed pipe does, nothing is printed: the library would print the exception that is
+    in hand, with its text and its place, past our filter.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 – the library's name
+        """Lose the line."""
 
 
 def get_logger(name: str) -> BoundLogger:
