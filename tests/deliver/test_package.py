@@ -254,7 +254,7 @@ def test_waiting_rows_spill_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             waiting.add(b'{"v":"' + str(number).encode() * 300_000 + b'"}')
         spilled = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert spilled
-        assert all(b'"v"' not in path.read_bytes() for path in spilled)
+        assert all(b'{"v":"' not in path.read_bytes() for path in spilled)  # of three bytes chance makes some
         assert [row["v"][:2] for (row,) in waiting.groups()] == [f"{number}{number}"[:2] for number in range(20)]  # type: ignore[index]
     assert list(tmp_path.iterdir()) == []
 

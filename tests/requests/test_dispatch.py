@@ -79,6 +79,7 @@ def test_what_waits_becomes_one_cohort_in_order(work: Work) -> None:
     taken = take(work.installation, 3)
     work.installation.clock.advance(1)  # type: ignore[attr-defined]
     (last,) = take(work.installation)
+    work.may_end.clear()  # so that it is looked at while it runs
     assert work.dispatcher.run_once() == 4
     (members,) = work.members().values()
     assert members == [0, 1, 2, 3]
@@ -88,6 +89,7 @@ def test_what_waits_becomes_one_cohort_in_order(work: Work) -> None:
     assert rows[last]["member"] == 3
     assert {(each["status"], each["stage"]) for each in rows.values()} == {("in_processing", "access")}
     assert (row.size, row.executor_id, row.stage) == (4, "exe-test", "access")
+    work.may_end.set()
     wait_until(lambda: work.ran == [row.id] and work.idle())
     assert work.dispatcher.run_once() == 0
 
